@@ -1,0 +1,24 @@
+// An interrupt request wire from a device to whatever it is soldered to.
+using Emu86.Cpu;
+
+namespace Emu86.Chipset;
+
+/// <summary>What interrupt wires end in: the 8259A pair, the PIIX3's PIRQ router.</summary>
+public interface IIrqSink
+{
+    /// <summary>Follows the level of input <paramref name="input"/>. Level and edge memory are the sink's state.</summary>
+    void SetInput(int input, bool level);
+}
+
+/// <summary>One wire. It has no state: the device knows its level, the sink knows what it last saw.</summary>
+public sealed class IrqLine(IIrqSink sink, int input)
+{
+    public void Set(bool level) => sink.SetInput(input, level);
+
+    /// <summary>A short high pulse, as edge-triggered sources give.</summary>
+    public void Pulse()
+    {
+        Set(true);
+        Set(false);
+    }
+}
