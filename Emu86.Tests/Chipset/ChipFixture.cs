@@ -1,0 +1,79 @@
+// What chip tests share: a counter for the clock (1 ns per instruction), and save/load comparison.
+using System.Buffers;
+using Emu86.Chipset;
+using Emu86.Cpu;
+
+namespace Emu86.Tests.Chipset;
+
+/// <summary>Virtual time that a test moves by hand: the instruction count is the nanosecond.</summary>
+internal sealed class TestTime : IInstructionCounter
+{
+    public TestTime()
+    {
+        Clock = new Clock(this) { Rate = 1UL << 32 };
+        Events = new EventQueue();
+    }
+
+    public ulong InstructionCount { get; private set; }
+
+    public Clock Clock { get; }
+
+    public EventQueue Events { get; }
+
+    public ulong NowNs => Clock.NowNs;
+
+    /// <summary>Moves on, stopping at every event on the way.</summary>
+    public void AdvanceTo(ulong ns)
+    {
+        while (Events.NextDueNs <= ns)
+        {
+            if (Events.NextDueNs > InstructionCount) InstructionCount = Events.NextDueNs;
+            Events.FireDue(InstructionCount);
+        }
+        InstructionCount = ns;
+    }
+
+    public void Advance(ulong ns) => AdvanceTo(InstructionCount + ns);
+}
+
+/// <summary>Remembers levels and counts rising edges.</summary>
+internal sealed class TestLines : IIrqSink
+{
+    public bool[] Level { get; } = new bool[256];
+
+    public int[] Rises { get; } = new int[256];
+
+    public void SetInput(int input, bool level)
+    {
+        if (level && !Level[input]) Rises[input]++;
+        Level[input] = level;
+    }
+
+    public IrqLine Line(int input) => new(this, input);
+}
+
+internal static class StateOf
+{
+    public static byte[] Save(IStateful unit)
+    {
+        var buffer = new ArrayBufferWriter<byte>();
+        var writer = new StateWriter(buffer);
+        unit.Save(ref writer);
+        return buffer.WrittenSpan.ToArray();
+    }
+
+    public static void Load(IStateful unit, byte[] state)
+    {
+        var reader = new StateReader(state);
+        unit.Load(ref reader);
+        Assert.Equal(0, reader.Remaining);
+    }
+
+    /// <summary>Saves <paramref name="source"/>, loads it into <paramref name="target"/> and compares what that saves.</summary>
+    public static void AssertRoundTrip(IStateful source, IStateful target)
+    {
+        byte[] first = Save(source);
+        Load(target, first);
+        Assert.Equal(first, Save(target));
+    }
+}
