@@ -58,9 +58,14 @@ public sealed class IdeChannel : IPortDevice, IStateful
     /// <summary>Alternate status (read) and device control (write): one port.</summary>
     public IPortDevice ControlPort { get; }
 
+    /// <summary>Whether the controller decodes the channel's ports; null: always. What is not decoded floats.</summary>
+    internal Func<bool>? Decoded { get; init; }
+
     public string StateName => $"ide.channel{_number}";
 
     public int StateVersion => 1;
+
+    private bool IsDeaf => Decoded is { } decoded && !decoded();
 
     private AtaDrive? Selected => _drives[_state.Selected];
 
@@ -79,6 +84,7 @@ public sealed class IdeChannel : IPortDevice, IStateful
 
     public uint ReadPort(int offset, int size)
     {
+        if (IsDeaf) return Absent(size);
         if (offset == 0) return Selected?.ReadData(size) ?? Absent(size);
         uint value = 0;
         for (int i = 0; i < size; i++) value |= (uint)ReadRegister(offset + i) << (8 * i);
@@ -87,6 +93,7 @@ public sealed class IdeChannel : IPortDevice, IStateful
 
     public void WritePort(int offset, int size, uint value)
     {
+        if (IsDeaf) return;
         if (offset == 0)
         {
             Selected?.WriteData(size, value);
@@ -157,8 +164,11 @@ public sealed class IdeChannel : IPortDevice, IStateful
 
     private sealed class ControlBlock(IdeChannel channel) : IPortDevice
     {
-        public uint ReadPort(int offset, int size) => channel.Selected?.Status ?? channel.AbsentStatus;
+        public uint ReadPort(int offset, int size) => channel.IsDeaf ? Absent(size) : channel.Selected?.Status ?? channel.AbsentStatus;
 
-        public void WritePort(int offset, int size, uint value) => channel.WriteControl((byte)value);
+        public void WritePort(int offset, int size, uint value)
+        {
+            if (!channel.IsDeaf) channel.WriteControl((byte)value);
+        }
     }
 }
