@@ -1,0 +1,139 @@
+// What every instruction handler gets: the architectural state plus the engine's caches, in one unmanaged block.
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using Emu86.Cpu.Decode;
+using Emu86.Cpu.Memory;
+
+namespace Emu86.Cpu;
+
+/// <summary>Why a chain of handlers stopped before the end of its block.</summary>
+public enum ExitReason : uint
+{
+    /// <summary>The block was completed.</summary>
+    None,
+
+    /// <summary>The instruction <see cref="Ctx.Stopped"/> faulted; nothing of it took effect.</summary>
+    Fault,
+
+    /// <summary>The instruction touches something that must happen at an exact count or may change the code that follows
+    /// (a memory-mapped device, a page with decoded code, a page table): run it again alone. Nothing of it took effect.</summary>
+    Alone,
+}
+
+/// <summary>The context. <see cref="S"/> is state; the rest is derived, rebuilt at load and never saved.</summary>
+[StructLayout(LayoutKind.Sequential)]
+public unsafe struct Ctx
+{
+    public CpuState S;
+
+    /// <summary>The TLB of the current privilege (supervisor or user), <see cref="TlbEntry.Entries"/> entries.</summary>
+    public TlbEntry* Tlb;
+
+    public TlbEntry* TlbSupervisor, TlbUser;
+
+    /// <summary>The block that runs.</summary>
+    public Block* Block;
+
+    /// <summary>Set by the last handler of a block: the link that leads to the next block, or null when it must be looked up.</summary>
+    public Link* Link;
+
+    /// <summary>Links and jump-cache entries of another epoch are stale.</summary>
+    public uint Epoch;
+
+    /// <summary>Non-zero: leave the block loop at the end of this block and look at interrupts, limits and modes again.</summary>
+    public uint Attention;
+
+    public ExitReason Exit;
+
+    /// <summary>The instruction that talks to a device, so that the device sees the exact count; null otherwise.</summary>
+    public Insn* Current;
+
+    /// <summary>With <see cref="Exit"/> not None: the instruction that was stopped.</summary>
+    public Insn* Stopped;
+
+    /// <summary>The fault that was raised: vector, error code, and whether there is one.</summary>
+    public uint FaultVector, FaultError, FaultHasError;
+
+    /// <summary>Linear address of a page fault; becomes CR2 when the fault is delivered.</summary>
+    public uint FaultAddress;
+
+    /// <summary>1 while one instruction runs alone: device windows, code pages and page tables may then be accessed.</summary>
+    public uint Alone;
+
+    /// <summary>The count at which the engine must stop (REP string instructions do not run past it).</summary>
+    public ulong Limit;
+
+    /// <summary>Mode bits that decoded blocks depend on (<see cref="BlockMode"/>).</summary>
+    public uint Mode;
+
+    /// <summary>Where slow reads assemble their value; handlers see it through the pointer that a read returns.</summary>
+    public ulong Scratch;
+
+    /// <summary>Result of <see cref="IOperandMemory.Locate"/>: a linear address.</summary>
+    public uint Located;
+
+    /// <summary>Linear address of a read-modify-write access that goes through <see cref="Scratch"/>.</summary>
+    public uint ScratchLinear;
+
+    /// <summary>1 while user accesses are checked for alignment (#AC): no fast path is handed out then.</summary>
+    public uint AlignmentChecked;
+
+    /// <summary>GCHandle of the <see cref="Processor"/>.</summary>
+    public nint Owner;
+
+    public static Processor ProcessorOf(Ctx* c) => Unsafe.As<Processor>(GCHandle.FromIntPtr(c->Owner).Target!);
+
+    /// <summary>A segment register by number.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Segment* SegmentOf(Ctx* c, int number) => &c->S.Es + number;
+
+    /// <summary>A general register by byte offset (<see cref="Insn.Dst"/>), in any width.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static ref T Reg<T>(Ctx* c, byte offset) where T : unmanaged => ref *(T*)((byte*)c + offset);
+
+    /// <summary>Raises a fault of the instruction <paramref name="i"/> without error code. The handler must return at once,
+    /// having changed nothing. Always returns false, so that <c>return Ctx.Fault(…)</c> reads well.</summary>
+    public static bool Fault(Ctx* c, Insn* i, int vector)
+    {
+        c->Exit = ExitReason.Fault;
+        c->Stopped = i;
+        c->FaultVector = (uint)vector;
+        c->FaultHasError = 0;
+        c->FaultError = 0;
+        return false;
+    }
+
+    /// <summary>Raises a fault with an error code.</summary>
+    public static bool Fault(Ctx* c, Insn* i, int vector, uint error)
+    {
+        Fault(c, i, vector);
+        c->FaultHasError = 1;
+        c->FaultError = error;
+        return false;
+    }
+
+    /// <summary>As <see cref="Fault(Ctx*, Insn*, int, uint)"/>: page fault at <paramref name="linear"/>.</summary>
+    public static bool PageFault(Ctx* c, Insn* i, uint linear, uint error)
+    {
+        c->FaultAddress = linear;
+        return Fault(c, i, Vector.Pf, error);
+    }
+
+    /// <summary>Asks that the instruction be run again alone; the handler must return at once.</summary>
+    public static bool NeedAlone(Ctx* c, Insn* i)
+    {
+        c->Exit = ExitReason.Alone;
+        c->Stopped = i;
+        return false;
+    }
+
+    /// <summary>The exact instruction count before <paramref name="i"/>.</summary>
+    public static ulong CountAt(Ctx* c, Insn* i) => c->S.Count + i->Index;
+}
+
+/// <summary>Exception vectors (SDM vol. 3, table 6-1).</summary>
+public static class Vector
+{
+    public const int De = 0, Db = 1, Nmi = 2, Bp = 3, Of = 4, Br = 5, Ud = 6, Nm = 7, Df = 8, Ts = 10, Np = 11, Ss = 12, Gp = 13,
+        Pf = 14, Mf = 16, Ac = 17, Mc = 18;
+}

@@ -1,0 +1,122 @@
+// The compact decoded instruction and the block it stands in.
+using System.Runtime.InteropServices;
+
+namespace Emu86.Cpu.Decode;
+
+/// <summary>One decoded instruction, operands resolved. A handler does its work and ends with
+/// <c>i[1].Fn(c, i + 1);</c> (the next instruction of the block, a tail call), or returns: after a fault, or at a block's end.</summary>
+[StructLayout(LayoutKind.Sequential)]
+public unsafe struct Insn
+{
+    /// <summary>The handler.</summary>
+    public delegate*<Ctx*, Insn*, void> Fn;
+
+    /// <summary>The handler of this instruction alone, where <see cref="Fn"/> also does the following instruction.</summary>
+    public delegate*<Ctx*, Insn*, void> Plain;
+
+    /// <summary>Immediate, sign-extended to the operand size; near branch: distance from the next instruction; far pointer: offset.</summary>
+    public uint Imm;
+
+    /// <summary>Displacement of the memory operand, or the whole offset of a moffs operand.</summary>
+    public uint Disp;
+
+    /// <summary>Byte offset in the register file of the first register operand; for segment, control, debug and x87
+    /// register operands the number.</summary>
+    public byte Dst;
+
+    /// <summary>The same for the second operand when that is a register. So: <c>op reg, reg</c> Dst and Src; <c>op reg, mem</c>
+    /// Dst; <c>op mem, reg</c> Src; an immediate is in <see cref="Imm"/> wherever it stands.</summary>
+    public byte Src;
+
+    /// <summary>Byte offsets of base and index register (that of <see cref="Gpr.Zero"/> when absent).</summary>
+    public byte Base, Scaled;
+
+    /// <summary>log2 of the index scale.</summary>
+    public byte Scale;
+
+    /// <summary>Segment of the memory operand (<see cref="Seg"/>), default or overridden.</summary>
+    public byte Segment;
+
+    public PrefixBits Prefixes;
+
+    /// <summary>Bytes.</summary>
+    public byte Length;
+
+    /// <summary>Instruction pointer of this instruction and of the next one, less <see cref="CpuState.Eip"/> of the block.</summary>
+    public ushort Offset, Next;
+
+    /// <summary>How many instructions of the block come before this one.</summary>
+    public ushort Index;
+
+    /// <summary>Far pointer: selector. ENTER: nesting level. Otherwise 0.</summary>
+    public ushort Imm2;
+}
+
+[Flags]
+public enum PrefixBits : byte
+{
+    None = 0,
+    Rep = 1,
+    Repne = 2,
+    Lock = 4,
+
+    /// <summary>Effective operand size is 32 bits.</summary>
+    Operand32 = 8,
+
+    /// <summary>Effective address size is 32 bits.</summary>
+    Address32 = 16,
+}
+
+/// <summary>What a decoded block depends on besides its bytes. A block is valid for one value only.</summary>
+public static class BlockMode
+{
+    /// <summary>CS.D: 32-bit code.</summary>
+    public const uint Code32 = 1;
+
+    /// <summary>SS.B: ESP is the stack pointer.</summary>
+    public const uint Stack32 = 2;
+
+    /// <summary>DS, ES and SS are flat (<see cref="Segment.IsFlatData"/>): their accesses need no segment check.</summary>
+    public const uint Flat = 4;
+
+    /// <summary>CPL 3 (only in the jump cache and links: privilege of the fetch).</summary>
+    public const uint User = 8;
+}
+
+/// <summary>A direct way from a block to its successor, valid in one epoch.</summary>
+[StructLayout(LayoutKind.Sequential)]
+public unsafe struct Link
+{
+    public Block* Target;
+    public uint Epoch;
+}
+
+/// <summary>A straight line of instructions up to a branch, a page end or a length limit. Cached by physical address.</summary>
+[StructLayout(LayoutKind.Sequential)]
+public unsafe struct Block
+{
+    /// <summary>Physical address of the first byte in 31:0, <see cref="BlockMode"/> (without User) from bit 32.</summary>
+    public ulong Key;
+
+    public Insn* First;
+
+    /// <summary>Instructions in the block; a full run retires as many.</summary>
+    public uint Count;
+
+    /// <summary>Bytes of code.</summary>
+    public uint Bytes;
+
+    /// <summary>Physical address of the second page when the block is one instruction that crosses a page; else <see cref="NoPage"/>.</summary>
+    public uint SecondPage;
+
+    public const uint NoPage = 1;
+
+    /// <summary>Successors: not taken / fall through, and taken.</summary>
+    public Link Fall, Taken;
+
+    /// <summary>Next in the hash bucket.</summary>
+    public Block* HashNext;
+
+    /// <summary>Next in the list of its first page, and of its second page.</summary>
+    public Block* PageNext, SecondPageNext;
+}
