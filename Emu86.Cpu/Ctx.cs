@@ -75,8 +75,14 @@ public unsafe struct Ctx
     /// <summary>Linear address of a read-modify-write access that goes through <see cref="Scratch"/>.</summary>
     public uint ScratchLinear;
 
+    /// <summary>Its physical address, and that of the part in the next page.</summary>
+    public uint ScratchPhysical, ScratchPhysical2;
+
     /// <summary>1 while user accesses are checked for alignment (#AC): no fast path is handed out then.</summary>
     public uint AlignmentChecked;
+
+    /// <summary>CS base and limit when links were last valid.</summary>
+    public uint CodeBase, CodeLimit;
 
     /// <summary>GCHandle of the <see cref="Processor"/>.</summary>
     public nint Owner;

@@ -29,7 +29,16 @@ public static unsafe class Modes
         if (c->S.Ss.Is32) mode |= BlockMode.Stack32;
         if (c->S.Ds.IsFlatData && c->S.Es.IsFlatData && c->S.Ss.IsFlatData) mode |= BlockMode.Flat;
         if (c->S.Cpl == 3) mode |= BlockMode.User;
+        else if (c->S.Cpl != 0) mode |= BlockMode.Unprivileged;
+        if (IsProtected(c)) mode |= BlockMode.Protected;
         c->Mode = mode;
+        if (c->S.Cs.Base != c->CodeBase || c->S.Cs.Limit != c->CodeLimit)
+        {
+            // Blocks are checked against CS.Limit when they are looked up, not each time that a link is followed.
+            c->CodeBase = c->S.Cs.Base;
+            c->CodeLimit = c->S.Cs.Limit;
+            c->Epoch++;
+        }
         c->Tlb = c->S.Cpl == 3 ? c->TlbUser : c->TlbSupervisor;
         bool alignmentChecked = c->S.Cpl == 3 && (c->S.Cr0 & Cr0Am) != 0 && (c->S.SystemFlags & Flags.Ac) != 0;
         if (alignmentChecked != (c->AlignmentChecked != 0))

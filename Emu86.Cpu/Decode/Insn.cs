@@ -79,8 +79,14 @@ public static class BlockMode
     /// <summary>DS, ES and SS are flat (<see cref="Segment.IsFlatData"/>): their accesses need no segment check.</summary>
     public const uint Flat = 4;
 
-    /// <summary>CPL 3 (only in the jump cache and links: privilege of the fetch).</summary>
+    /// <summary>CPL 3: privileged instructions fault, fetches are user accesses.</summary>
     public const uint User = 8;
+
+    /// <summary>Protected and not virtual-8086 mode.</summary>
+    public const uint Protected = 16;
+
+    /// <summary>CPL 1 or 2: privileged instructions fault.</summary>
+    public const uint Unprivileged = 32;
 }
 
 /// <summary>A direct way from a block to its successor, valid in one epoch.</summary>
@@ -95,7 +101,7 @@ public unsafe struct Link
 [StructLayout(LayoutKind.Sequential)]
 public unsafe struct Block
 {
-    /// <summary>Physical address of the first byte in 31:0, <see cref="BlockMode"/> (without User) from bit 32.</summary>
+    /// <summary>Physical address of the first byte in 31:0, <see cref="BlockMode"/> from bit 32.</summary>
     public ulong Key;
 
     public Insn* First;

@@ -40,6 +40,9 @@ public sealed unsafe class OpTable
 
     private const int IcedConstants = 5000;
 
+    /// <summary>The instructions of every processor model; what a model lacks is refused when a block is decoded.</summary>
+    public static OpTable Standard { get; } = Execute.Groups.Build();
+
     public ref readonly OpRow this[Code code] => ref _rows[(int)code];
 
     /// <summary>An instruction without a memory operand (or with implicit ones).</summary>

@@ -1,0 +1,211 @@
+// Decoded blocks by physical address, and the way from EIP to a block.
+using System.Runtime.InteropServices;
+using Emu86.Cpu.Memory;
+
+namespace Emu86.Cpu.Decode;
+
+/// <summary>Finds or decodes the block at the current CS:EIP. A cache: never state.</summary>
+public sealed unsafe class BlockCache
+{
+    private const int HashSize = 1 << 16, JumpSize = 1 << 12;
+    private const nuint ArenaBytes = 48u << 20;
+
+    /// <summary>The most that one block can take of the arena.</summary>
+    private const nuint BlockBytesMax = 8192;
+
+    private readonly Ctx* _c;
+    private readonly Mmu _mmu;
+    private readonly PhysicalMemory _memory;
+    private readonly BlockDecoder _decoder;
+    private readonly Block** _hash;
+    private readonly Block** _pages;
+    private readonly Jump* _jumps;
+    private readonly byte* _arena;
+    private nuint _used;
+
+    private struct Jump
+    {
+        public uint Linear, Mode, Epoch;
+        public Block* Target;
+    }
+
+    internal BlockCache(Ctx* c, Mmu mmu, PhysicalMemory memory, OpTable table, CpuModel model)
+    {
+        _c = c;
+        _mmu = mmu;
+        _memory = memory;
+        _decoder = new BlockDecoder(table, model);
+        _hash = (Block**)NativeMemory.AllocZeroed(HashSize, (nuint)sizeof(Block*));
+        _pages = (Block**)NativeMemory.AllocZeroed(1 << 20, (nuint)sizeof(Block*));
+        _jumps = (Jump*)NativeMemory.AllocZeroed(JumpSize, (nuint)sizeof(Jump));
+        _arena = (byte*)NativeMemory.AlignedAlloc(ArenaBytes, 64);
+    }
+
+    /// <summary>What pages map to has changed: everything is decoded anew from the next look-up on.</summary>
+    public bool Stale { get; set; }
+
+    /// <summary>Blocks decoded so far (a figure for benchmarks).</summary>
+    public ulong Decoded { get; private set; }
+
+    /// <summary>The block at CS:EIP; null: a fault was raised. All of its bytes are within CS.Limit unless
+    /// <see cref="FitsLimit"/> says otherwise.</summary>
+    public Block* Find()
+    {
+        uint linear = _c->S.Cs.Base + _c->S.Eip;
+        Jump* jump = _jumps + ((linear ^ (linear >> 12)) & (JumpSize - 1));
+        if (jump->Linear == linear && jump->Mode == _c->Mode && jump->Epoch == _c->Epoch) return jump->Target;
+        if (Stale) Clear();
+        if (_c->S.Eip > _c->S.Cs.Limit)
+        {
+            Ctx.Fault(_c, null, Vector.Gp, 0);
+            return null;
+        }
+        Block* block = FindPhysical(linear);
+        if (block == null || !FitsLimit(block)) return block;
+        *jump = new Jump { Linear = linear, Mode = _c->Mode, Epoch = _c->Epoch, Target = block };
+        return block;
+    }
+
+    /// <summary>Whether the whole block lies within CS.Limit.</summary>
+    public bool FitsLimit(Block* block) => (ulong)_c->S.Eip + block->Bytes - 1 <= _c->S.Cs.Limit;
+
+    /// <summary>Forgets the blocks with bytes in a physical page. Their memory stays until no block runs.</summary>
+    public void Invalidate(uint page)
+    {
+        for (Block* b = _pages[page]; b != null;)
+        {
+            bool inFirst = (uint)b->Key >> 12 == page;
+            Block* next = inFirst ? b->PageNext : b->SecondPageNext;
+            Unhash(b);
+            if (b->SecondPage != Block.NoPage) UnlinkFromPage(b, inFirst ? b->SecondPage >> 12 : (uint)b->Key >> 12);
+            b = next;
+        }
+        _pages[page] = null;
+        _memory.Bits[page] &= ~PageBits.Code;
+        _memory.CodeChunks[page] = 0;
+        _mmu.NewEpoch();
+    }
+
+    /// <summary>Forgets everything. Not while a block runs.</summary>
+    public void Clear()
+    {
+        for (int bucket = 0; bucket < HashSize; bucket++)
+        {
+            for (Block* b = _hash[bucket]; b != null; b = b->HashNext)
+            {
+                ForgetPage((uint)b->Key >> 12);
+                if (b->SecondPage != Block.NoPage) ForgetPage(b->SecondPage >> 12);
+            }
+            _hash[bucket] = null;
+        }
+        _used = 0;
+        Stale = false;
+        _mmu.NewEpoch();
+    }
+
+    internal void Free()
+    {
+        NativeMemory.Free(_hash);
+        NativeMemory.Free(_pages);
+        NativeMemory.Free(_jumps);
+        NativeMemory.AlignedFree(_arena);
+    }
+
+    private Block* FindPhysical(uint linear)
+    {
+        if (!_mmu.TranslateFetch(null, linear, out uint physical)) return null;
+        ulong key = ((ulong)_c->Mode << 32) | physical;
+        for (Block* b = _hash[Bucket(key)]; b != null; b = b->HashNext)
+        {
+            if (b->Key != key) continue;
+            if (b->SecondPage == Block.NoPage) return b;
+            // An instruction across two pages: the second may be mapped elsewhere by now.
+            if (!_mmu.TranslateFetch(null, (linear & 0xffff_f000) + 4096, out uint second)) return null;
+            if (second == b->SecondPage) return b;
+        }
+        return Decode(key, linear, physical);
+    }
+
+    private Block* Decode(ulong key, uint linear, uint physical)
+    {
+        if (_used + BlockBytesMax > ArenaBytes) Clear();
+        nint first = _memory.ReadPages[physical >> 12];
+        var block = (Block*)(_arena + _used);
+        *block = new Block { Key = key, First = (Insn*)(block + 1), SecondPage = Block.NoPage };
+        bool complete = _decoder.Decode(block, (byte*)first, null, physical & 0xfff, _c->S.Eip, _c->Mode, false);
+        if (!complete)
+        {
+            if (!_mmu.TranslateFetch(null, (linear & 0xffff_f000) + 4096, out uint second)) return null;
+            complete = _decoder.Decode(block, (byte*)first, (byte*)_memory.ReadPages[second >> 12], physical & 0xfff, _c->S.Eip, _c->Mode, true);
+            Check.That(complete);
+            block->SecondPage = second;
+        }
+        _used += (nuint)((byte*)(block->First + block->Count + 1) - (byte*)block + 63) & ~(nuint)63;
+        Decoded++;
+        Insert(block, physical);
+        return block;
+    }
+
+    private void Insert(Block* block, uint physical)
+    {
+        Block** bucket = &_hash[Bucket(block->Key)];
+        block->HashNext = *bucket;
+        *bucket = block;
+        uint page = physical >> 12;
+        block->PageNext = _pages[page];
+        _pages[page] = block;
+        uint firstBytes = uint.Min(block->Bytes, 4096 - (physical & 0xfff));
+        MarkCode(page, physical & 0xfff, firstBytes);
+        if (block->SecondPage == Block.NoPage) return;
+        uint secondPage = block->SecondPage >> 12;
+        // Both halves in the same physical page: one list entry is enough.
+        if (secondPage == page)
+        {
+            MarkCode(page, 0, block->Bytes - firstBytes);
+            return;
+        }
+        block->SecondPageNext = _pages[secondPage];
+        _pages[secondPage] = block;
+        MarkCode(secondPage, 0, block->Bytes - firstBytes);
+    }
+
+    private void MarkCode(uint page, uint offset, uint size)
+    {
+        int first = (int)(offset >> 6), last = (int)((offset + size - 1) >> 6);
+        _memory.CodeChunks[page] |= (ulong.MaxValue >> (63 - last)) & (ulong.MaxValue << first);
+        if ((_memory.Bits[page] & PageBits.Code) != 0) return;
+        _memory.Bits[page] |= PageBits.Code;
+        _mmu.ForbidFastWrites(page);
+    }
+
+    private void ForgetPage(uint page)
+    {
+        _pages[page] = null;
+        _memory.Bits[page] &= ~PageBits.Code;
+        _memory.CodeChunks[page] = 0;
+    }
+
+    private void Unhash(Block* block)
+    {
+        Block** at = &_hash[Bucket(block->Key)];
+        while (*at != block) at = &(*at)->HashNext;
+        *at = block->HashNext;
+    }
+
+    private void UnlinkFromPage(Block* block, uint page)
+    {
+        for (Block** at = &_pages[page]; *at != null;)
+        {
+            Block* other = *at;
+            Block** next = (uint)other->Key >> 12 == page ? &other->PageNext : &other->SecondPageNext;
+            if (other == block)
+            {
+                *at = *next;
+                return;
+            }
+            at = next;
+        }
+    }
+
+    private static int Bucket(ulong key) => (int)((uint)(key * 0x9e37_79b9_7f4a_7c15 >> 40) & (HashSize - 1));
+}

@@ -1,0 +1,14 @@
+// The instruction groups that make up the opcode table.
+using Emu86.Cpu.Decode;
+
+namespace Emu86.Cpu.Execute;
+
+internal static class Groups
+{
+    /// <summary>All rows, in the order of the groups.</summary>
+    public static OpTable Build()
+    {
+        var table = new OpTable();
+        return table;
+    }
+}
