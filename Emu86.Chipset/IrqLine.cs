@@ -15,10 +15,11 @@ public sealed class IrqLine(IIrqSink sink, int input)
 {
     public void Set(bool level) => sink.SetInput(input, level);
 
-    /// <summary>A short high pulse, as edge-triggered sources give.</summary>
+    /// <summary>A new rising edge, after which the wire stays high: an 8259A withdraws a request whose input falls before
+    /// it is acknowledged. For sources on edge-triggered inputs only.</summary>
     public void Pulse()
     {
-        Set(true);
         Set(false);
+        Set(true);
     }
 }
