@@ -215,8 +215,10 @@ public sealed class Pit8254Tests
     public void Read_back_latches_status_then_count()
     {
         Program(0, 2, 1000);
-        Out(3, 0xc2);
+        Out(3, 0xe2);
         To(111);
+        Out(3, 0xd2);
+        To(120);
         // Status was latched before the load: output high, null count, both bytes, mode 2.
         Assert.Equal(0xf4, In(0));
         Assert.Equal(990, In(0) | In(0) << 8);
