@@ -24,6 +24,7 @@ bios_start:
 %include "system.asm"
 %include "serial.asm"
 %include "boot.asm"
+%include "apic.asm"
 code_end:
 
         times   0xFFF0-($-$$) db 0xFF

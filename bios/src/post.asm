@@ -62,6 +62,7 @@ post_start:
         rep stosw
         mov     byte [es:E_SIZE], 1
 
+        call    apic_init
         call    pic_init
         call    memory_size
         call    pci_init

@@ -10,7 +10,6 @@ timer_init:
         out     0x40, al
         out     0x40, al
         mov     ax, 0x260A              ; register A: 32.768 kHz divider on, 1024 Hz periodic rate
-        xchg    al, ah
         call    cmos_write
         mov     ax, 0x020B              ; register B: 24 hours, BCD, no interrupts
         call    cmos_write
