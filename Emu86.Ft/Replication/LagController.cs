@@ -1,0 +1,40 @@
+// The paper's feedback loop: the primary runs so fast that the backup can follow.
+namespace Emu86.Ft.Replication;
+
+/// <summary>Speed in permille of full speed, from the backup's execution lag. Integers only.</summary>
+public sealed class LagController(long maxLagUs)
+{
+    public const int FullSpeed = 1000;
+
+    /// <summary>Never slower than this: a guest that stands still cannot be told from a dead one.</summary>
+    public const int SpeedMin = 20;
+
+    /// <summary>How often the speed may change, in microseconds: the lag must have had time to react.</summary>
+    private readonly long _periodUs = Math.Max(maxLagUs / 10, 1000);
+
+    private long _nextUs;
+
+    public int Speed { get; private set; } = FullSpeed;
+
+    /// <summary>Takes a measurement. True when the speed changed.</summary>
+    public bool Update(long nowUs, long lagUs)
+    {
+        if (nowUs < _nextUs) return false;
+        _nextUs = nowUs + _periodUs;
+        int before = Speed;
+        // Half of the limit is where it rests; above, down in proportion to the excess; below, up by a twentieth.
+        long rest = maxLagUs / 2;
+        if (lagUs > rest)
+        {
+            long excess = Math.Min(lagUs - rest, 2 * rest);
+            Speed = Math.Max(SpeedMin, (int)(Speed - Speed * excess / (4 * rest) - 1));
+        }
+        else
+        {
+            Speed = Math.Min(FullSpeed, Speed + Math.Max(5, Speed / 20));
+        }
+        return Speed != before;
+    }
+
+    public void Reset() => Speed = FullSpeed;
+}

@@ -1,0 +1,288 @@
+// What the two sides say to each other, and what a recording holds. Layouts: MessageCodec; table: docs/ft-protocol.md.
+using Emu86.Devices;
+
+namespace Emu86.Ft.Replication;
+
+/// <summary>The type byte of a frame. Values are never reused. 40 to 59 are log records and carry log sequence numbers.</summary>
+public enum MessageType : byte
+{
+    Hello = 1,
+    Welcome = 2,
+    Refused = 3,
+    CloneBegin = 10,
+    CloneState = 11,
+    CloneDiskHashes = 12,
+    CloneDiskWant = 13,
+    CloneDiskBlocks = 14,
+    CloneEnd = 15,
+    CloneLoaded = 16,
+    Ack = 20,
+    Diverged = 21,
+    Leave = 22,
+    Heartbeat = 23,
+    Input = 40,
+    Frontier = 41,
+    StateHash = 42,
+    Armed = 43,
+    Epoch = 44,
+    HandOver = 45,
+    Ended = 46,
+    RecordingHeader = 60,
+    RecordingEnd = 61,
+}
+
+public abstract class Message(MessageType type)
+{
+    public MessageType Type { get; } = type;
+
+    public bool IsLogRecord => Type is >= MessageType.Input and <= (MessageType)59;
+}
+
+/// <summary>A record of the log. Records of a session are numbered without gaps; the number is the frame's sequence number.</summary>
+public abstract class LogRecord(MessageType type) : Message(type)
+{
+    /// <summary>Log sequence number, from 1, set when the record is appended.</summary>
+    public ulong Lsn { get; set; }
+}
+
+/// <summary>An input and the position at which it takes effect.</summary>
+public sealed class InputRecord(Position position, InputEvent input) : LogRecord(MessageType.Input)
+{
+    public Position Position { get; } = position;
+
+    public InputEvent Input { get; } = input;
+}
+
+/// <summary>The log is complete up to this position: the backup may execute up to it and never past it.</summary>
+/// <param name="position">Execution is allowed to this boundary, before the records stamped with it that may still follow.</param>
+/// <param name="releasedUpTo">Ordinal of the last output that left the primary: the backup forgets its own copy.</param>
+/// <param name="durableUpTo">Ordinal of the last output up to which all disk writes are durable: need not be written again.</param>
+/// <param name="sentUs">The primary's clock when it made the record: an acknowledgement echoes it and so grants the lease.</param>
+public sealed class FrontierRecord(Position position, ulong releasedUpTo, ulong durableUpTo, long sentUs) : LogRecord(MessageType.Frontier)
+{
+    public Position Position { get; } = position;
+
+    public ulong ReleasedUpTo { get; } = releasedUpTo;
+
+    public ulong DurableUpTo { get; } = durableUpTo;
+
+    public long SentUs { get; } = sentUs;
+}
+
+/// <summary>The hash of the whole state at this place in the log, to be compared by whoever executes it.</summary>
+public sealed class StateHashRecord(Position position, UInt128 hash) : LogRecord(MessageType.StateHash)
+{
+    public Position Position { get; } = position;
+
+    public UInt128 Hash { get; } = hash;
+}
+
+/// <summary>From its receipt on the backup may go live, by winning the epoch after this one.</summary>
+public sealed class ArmedRecord(ulong epoch) : LogRecord(MessageType.Armed)
+{
+    public ulong Epoch { get; } = epoch;
+}
+
+/// <summary>In a recording: who was live from here on, so that a failover can be found in it.</summary>
+public sealed class EpochRecord(Position position, ulong epoch) : LogRecord(MessageType.Epoch)
+{
+    public Position Position { get; } = position;
+
+    public ulong Epoch { get; } = epoch;
+}
+
+/// <summary>The primary releases nothing any more and leaves: the backup goes live without waiting for a timeout.</summary>
+public sealed class HandOverRecord(Position position) : LogRecord(MessageType.HandOver)
+{
+    public Position Position { get; } = position;
+}
+
+/// <summary>Why a guest ended. Values are never reused.</summary>
+public enum EndReason : byte
+{
+    PowerOff = 1,
+    GuestExit = 2,
+    Operator = 3,
+}
+
+/// <summary>The guest is over, in good order: the backup ends too and does not go live.</summary>
+/// <param name="position">Where it ended.</param>
+/// <param name="reason">Decides the backup's own exit code.</param>
+/// <param name="exitValue">What the guest wrote to isa-debug-exit.</param>
+public sealed class EndedRecord(Position position, EndReason reason, ulong exitValue) : LogRecord(MessageType.Ended)
+{
+    public Position Position { get; } = position;
+
+    public EndReason Reason { get; } = reason;
+
+    public ulong ExitValue { get; } = exitValue;
+}
+
+/// <summary>First message of a connection, from the primary: who it is and what it wants.</summary>
+/// <param name="Machine">What must be equal on both sides.</param>
+/// <param name="Epoch">Under which the primary is live.</param>
+/// <param name="SessionId">Names the log whose sequence numbers follow; a new clone has a new one.</param>
+/// <param name="Resume">True: the log goes on where the connection broke. False: a clone will follow.</param>
+/// <param name="HeartbeatKey">Authenticates the datagrams of this session (they carry no TLS).</param>
+public sealed record Hello(MachineIdentity Machine, ulong Epoch, ulong SessionId, bool Resume, ReadOnlyMemory<byte> HeartbeatKey);
+
+public sealed class HelloMessage(Hello hello) : Message(MessageType.Hello)
+{
+    public Hello Hello { get; } = hello;
+}
+
+/// <summary>The backup's consent: the log goes on after <paramref name="receivedLsn"/> (0: from the beginning).</summary>
+/// <param name="backup">Identity of the backup's process: what the arbiter knows it by.</param>
+public sealed class WelcomeMessage(ulong sessionId, ulong receivedLsn, Guid backup) : Message(MessageType.Welcome)
+{
+    public Guid Backup { get; } = backup;
+
+    public ulong SessionId { get; } = sessionId;
+
+    public ulong ReceivedLsn { get; } = receivedLsn;
+}
+
+/// <summary>The other side's no, with the reason as a sentence. Ends the connection.</summary>
+public sealed class RefusedMessage(string sentence) : Message(MessageType.Refused)
+{
+    public string Sentence { get; } = sentence;
+}
+
+/// <summary>A clone starts: what the machine is made of.</summary>
+/// <param name="configuration">The machine's configuration with ROMs and direct-boot state, as the board saves it.</param>
+/// <param name="stateBytes">Length of the state that follows in chunks; bounded by the receiver against its memory.</param>
+/// <param name="diskSectors">Size of each replicated disk in sectors, so that images are created or checked first.</param>
+public sealed class CloneBeginMessage(ReadOnlyMemory<byte> configuration, ulong stateBytes, ulong[] diskSectors) : Message(MessageType.CloneBegin)
+{
+    public ReadOnlyMemory<byte> Configuration { get; } = configuration;
+
+    public ulong StateBytes { get; } = stateBytes;
+
+    public ulong[] DiskSectors { get; } = diskSectors;
+}
+
+/// <summary>A piece of the saved state. Offsets may repeat: a page sent again in a later round replaces the earlier one.</summary>
+public sealed class CloneStateMessage(ulong offset, ReadOnlyMemory<byte> data) : Message(MessageType.CloneState)
+{
+    public ulong Offset { get; } = offset;
+
+    public ReadOnlyMemory<byte> Data { get; } = data;
+}
+
+/// <summary>Hashes (8 bytes each) of consecutive blocks of a disk, so that only differing blocks are sent.</summary>
+public sealed class CloneDiskHashesMessage(int disk, ulong firstBlock, int blockBytes, ReadOnlyMemory<byte> hashes) : Message(MessageType.CloneDiskHashes)
+{
+    public int Disk { get; } = disk;
+
+    public ulong FirstBlock { get; } = firstBlock;
+
+    public int BlockBytes { get; } = blockBytes;
+
+    public ReadOnlyMemory<byte> Hashes { get; } = hashes;
+}
+
+/// <summary>From the backup: the blocks whose hashes differ from its own image.</summary>
+public sealed class CloneDiskWantMessage(int disk, ulong[] blocks) : Message(MessageType.CloneDiskWant)
+{
+    public int Disk { get; } = disk;
+
+    public ulong[] Blocks { get; } = blocks;
+}
+
+/// <summary>Content of consecutive blocks of a disk.</summary>
+public sealed class CloneDiskBlocksMessage(int disk, ulong firstBlock, ReadOnlyMemory<byte> data) : Message(MessageType.CloneDiskBlocks)
+{
+    public int Disk { get; } = disk;
+
+    public ulong FirstBlock { get; } = firstBlock;
+
+    public ReadOnlyMemory<byte> Data { get; } = data;
+}
+
+/// <summary>The clone is complete; the log follows.</summary>
+/// <param name="position">Of the state that was sent.</param>
+/// <param name="stateHash">Of that state: the backup computes its own and refuses a difference.</param>
+/// <param name="outputOrdinal">Number of gated outputs the guest had produced there: both sides count on from it.</param>
+/// <param name="nextLsn">Sequence number of the first log record that applies to the state.</param>
+public sealed class CloneEndMessage(Position position, UInt128 stateHash, ulong outputOrdinal, ulong nextLsn) : Message(MessageType.CloneEnd)
+{
+    public Position Position { get; } = position;
+
+    public UInt128 StateHash { get; } = stateHash;
+
+    public ulong OutputOrdinal { get; } = outputOrdinal;
+
+    public ulong NextLsn { get; } = nextLsn;
+}
+
+/// <summary>From the backup: the clone runs here (empty sentence), or why not.</summary>
+public sealed class CloneLoadedMessage(string problem) : Message(MessageType.CloneLoaded)
+{
+    public string Problem { get; } = problem;
+}
+
+/// <summary>From the backup: what it has in memory and what it has executed.</summary>
+/// <param name="receivedLsn">Last log record received; the output rule waits for this.</param>
+/// <param name="executedLsn">Last log record executed; lag and log buffer depend on this.</param>
+/// <param name="echoSentUs">The newest of the primary's send times that arrived: the lease is counted from it.</param>
+public sealed class AckMessage(ulong receivedLsn, ulong executedLsn, long echoSentUs) : Message(MessageType.Ack)
+{
+    public ulong ReceivedLsn { get; } = receivedLsn;
+
+    public ulong ExecutedLsn { get; } = executedLsn;
+
+    public long EchoSentUs { get; } = echoSentUs;
+}
+
+/// <summary>From the backup: its state differs from the primary's at this record. It will never go live.</summary>
+public sealed class DivergedMessage(ulong lsn, Position position, UInt128 ownHash) : Message(MessageType.Diverged)
+{
+    public ulong Lsn { get; } = lsn;
+
+    public Position Position { get; } = position;
+
+    public UInt128 OwnHash { get; } = ownHash;
+}
+
+/// <summary>From the backup: it leaves in good order (asked to, or its own disk failed).</summary>
+public sealed class LeaveMessage(string sentence) : Message(MessageType.Leave)
+{
+    public string Sentence { get; } = sentence;
+}
+
+/// <summary>A sign of life in a datagram of its own, authenticated by the session's key.</summary>
+/// <param name="sessionId">Heartbeats of another session are ignored.</param>
+/// <param name="sentUs">The primary's clock when sent; from a backup, the newest that it received (grants the lease).</param>
+public sealed class HeartbeatMessage(ulong sessionId, bool fromPrimary, long sentUs) : Message(MessageType.Heartbeat)
+{
+    public ulong SessionId { get; } = sessionId;
+
+    public bool FromPrimary { get; } = fromPrimary;
+
+    public long SentUs { get; } = sentUs;
+}
+
+/// <summary>First record of a recording: what is needed to run it again.</summary>
+/// <param name="machine">Refuses another configuration or disk image.</param>
+/// <param name="configuration">The machine's configuration as the board saves it.</param>
+/// <param name="start">Position of the snapshot that follows in state chunks.</param>
+/// <param name="stateBytes">Its length; 0 when the recording starts at power-on.</param>
+public sealed class RecordingHeaderMessage(MachineIdentity machine, ReadOnlyMemory<byte> configuration, Position start, ulong stateBytes) : Message(MessageType.RecordingHeader)
+{
+    public MachineIdentity Machine { get; } = machine;
+
+    public ReadOnlyMemory<byte> Configuration { get; } = configuration;
+
+    public Position Start { get; } = start;
+
+    public ulong StateBytes { get; } = stateBytes;
+}
+
+/// <summary>Last record of a recording. A file without it was cut off, and says so.</summary>
+public sealed class RecordingEndMessage(Position position, ulong records) : Message(MessageType.RecordingEnd)
+{
+    public Position Position { get; } = position;
+
+    /// <summary>Number of log records in the file.</summary>
+    public ulong Records { get; } = records;
+}

@@ -1,0 +1,64 @@
+// One host of the simulation: a process with a core, a guest and what a driver keeps.
+using Emu86.Devices;
+using Emu86.Ft.Replication;
+
+namespace Emu86.Tests.Replication;
+
+internal sealed class SimulatorNode
+{
+    public bool IsUp { get; set; }
+
+    /// <summary>Counts the processes that ran here: events for an earlier one are void.</summary>
+    public int Life { get; set; }
+
+    /// <summary>Counts the guests of this process: steps for an earlier one are void.</summary>
+    public int GuestNumber { get; set; }
+
+    public long FrozenUntilUs { get; set; }
+
+    /// <summary>This host's clock minus simulated time.</summary>
+    public long ClockOffsetUs { get; set; }
+
+    public PrimaryCore? Primary { get; set; }
+
+    public BackupCore? Backup { get; set; }
+
+    public SimulatorGuest? Guest { get; set; }
+
+    public bool IsLive { get; set; }
+
+    public bool IsPaused { get; set; }
+
+    public ulong Speed { get; set; } = LagController.FullSpeed;
+
+    /// <summary>The guest's memory was damaged: from here on this node is not to be trusted, and must be found out.</summary>
+    public bool IsDamaged { get; set; }
+
+    /// <summary>Last connection on which a Hello was accepted.</summary>
+    public int LastConnection { get; set; }
+
+    public List<Output> Outputs { get; } = [];
+
+    public Guid Identity(int number) => new(number + 1, (short)(Life & 0x7FFF), 0, 0, 0, 0, 0, 0, 0, 0, 0);
+
+    public void Clear()
+    {
+        IsUp = IsLive = IsPaused = IsDamaged = false;
+        Life = GuestNumber = 0;
+        FrozenUntilUs = 0;
+        EndProcess();
+    }
+
+    public void EndProcess()
+    {
+        IsUp = IsLive = IsPaused = IsDamaged = false;
+        Speed = LagController.FullSpeed;
+        Primary = null;
+        Backup = null;
+        Guest = null;
+        LastConnection = 0;
+        Outputs.Clear();
+        Life++;
+        GuestNumber++;
+    }
+}

@@ -1,0 +1,82 @@
+// The protocol against thousands of seeded disasters. Many more: docs/scripts/simulate.sh.
+using System.Diagnostics;
+using Xunit.Abstractions;
+
+namespace Emu86.Tests.Replication;
+
+public sealed class SimulatorTests(ITestOutputHelper output)
+{
+    /// <summary>Seeds in an ordinary test run; EMU86_SIMULATE sets another number (and EMU86_SIMULATE_FROM the first seed).</summary>
+    private const int SeedsByDefault = 4_000;
+
+    [Fact]
+    public void Every_seeded_run_is_explained_by_one_execution()
+    {
+        long count = long.TryParse(Environment.GetEnvironmentVariable("EMU86_SIMULATE"), out long asked) ? asked : SeedsByDefault;
+        long from = long.TryParse(Environment.GetEnvironmentVariable("EMU86_SIMULATE_FROM"), out long first) ? first : 1;
+        Stopwatch watch = Stopwatch.StartNew();
+        long outputs = 0, repetitions = 0, failovers = 0, armings = 0, divergences = 0, events = 0;
+        SimulatorResult? bad = null;
+        object gate = new();
+        Parallel.For(0, (count + 999) / 1000, () => new Simulator(), (block, state, simulator) =>
+        {
+            SimulatorResult sum = default;
+            for (long i = block * 1000; i < Math.Min(count, (block + 1) * 1000); i++)
+            {
+                SimulatorResult result = simulator.Run((ulong)(from + i));
+                if (result.Violation is not null)
+                {
+                    lock (gate) bad = bad is { } known && known.Seed < result.Seed ? known : result;
+                    state.Stop();
+                    break;
+                }
+                sum = new(0, null, sum.Outputs + result.Outputs, sum.Repetitions + result.Repetitions, sum.Failovers + result.Failovers,
+                    sum.Armings + result.Armings, sum.Divergences + result.Divergences, sum.Events + result.Events);
+            }
+            lock (gate)
+            {
+                outputs += sum.Outputs;
+                repetitions += sum.Repetitions;
+                failovers += sum.Failovers;
+                armings += sum.Armings;
+                divergences += sum.Divergences;
+                events += sum.Events;
+            }
+            return simulator;
+        }, _ => { });
+        string line = $"simulated {count} runs in {watch.Elapsed.TotalSeconds:F1} s: {outputs} outputs, {repetitions} repeated, {armings} armings, {failovers} failovers, {divergences} divergences found, {events} events";
+        output.WriteLine(line);
+        if (Environment.GetEnvironmentVariable("EMU86_SIMULATE_RESULT") is { } file) File.WriteAllText(file, line + "\n");
+        if (bad is { } b) Assert.Fail($"seed {b.Seed}: {b.Violation}");
+        Assert.True(failovers > count / 20, "the runs hardly ever fail over: they prove nothing");
+    }
+
+    [Fact]
+    public void The_same_seed_gives_the_same_run()
+    {
+        Simulator simulator = new();
+        for (ulong seed = 1; seed < 50; seed++) Assert.Equal(simulator.Run(seed), new Simulator().Run(seed));
+    }
+
+    [Theory]
+    [InlineData((int)SimulatorFlaws.OutputsDoNotWait)]
+    [InlineData((int)SimulatorFlaws.LeaseNeverEnds)]
+    [InlineData((int)SimulatorFlaws.EpochIsIgnored)]
+    [InlineData((int)SimulatorFlaws.KeptOutputsAreLost)]
+    [InlineData((int)SimulatorFlaws.AcknowledgedBeforeReceived)]
+    [InlineData((int)SimulatorFlaws.InputIsLostOnBackup)]
+    public void The_checker_finds_a_broken_rule(int flaw)
+    {
+        Simulator simulator = new();
+        for (ulong seed = 1; seed <= 3_000; seed++)
+        {
+            SimulatorResult result = simulator.Run(seed, (SimulatorFlaws)flaw);
+            if (result.Violation is not null || result.Divergences > 0 && flaw == (int)SimulatorFlaws.InputIsLostOnBackup)
+            {
+                output.WriteLine($"{(SimulatorFlaws)flaw}: found by seed {seed}: {result.Violation ?? "a state hash differed"}");
+                return;
+            }
+        }
+        Assert.Fail($"3000 runs did not find the flaw {(SimulatorFlaws)flaw}");
+    }
+}
