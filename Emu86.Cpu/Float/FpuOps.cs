@@ -53,7 +53,7 @@ public static class FpuOps
     // ---- arithmetic ----
 
     /// <summary>ST(destination) ← ST(destination) op ST(source), then a pop if asked.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    [MethodImpl(MethodImplOptions.NoInlining)]
     public static void Binary<TOperation>(ref FpuState fpu, uint destination, uint source, bool pop) where TOperation : struct, IBinaryOperation
     {
         if (fpu.IsEmpty(destination) | fpu.IsEmpty(source))
@@ -66,23 +66,20 @@ public static class FpuOps
         if (Raise(ref fpu, flags) && pop) Pop(ref fpu);
     }
 
-    /// <summary>ST(0) ← ST(0) op value.</summary>
-    /// <param name="widening"><see cref="Fsw.Denormal"/> when the operand was a denormal of its narrower format.</param>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void BinaryMemory<TOperation>(ref FpuState fpu, in Float80 value, uint widening) where TOperation : struct, IBinaryOperation
+    /// <summary>ST(0) ← ST(0) op the operand in memory.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    public static void BinaryMemory<TOperation, TFormat, T>(ref FpuState fpu, T bits)
+        where TOperation : struct, IBinaryOperation where TFormat : struct, ILoadFormat<T> where T : unmanaged
     {
         if (fpu.IsEmpty(0))
         {
             Underflow(ref fpu, 0, pop: false);
             return;
         }
+        Float80 value = default;
         ref Float80 result = ref FpuState.St(ref fpu, 0);
-        if (widening != 0)
-        {
-            BinaryDenormal<TOperation>(ref fpu, value, ref result);
-            return;
-        }
-        Raise(ref fpu, TOperation.Apply(result, value, fpu.Control, ref result));
+        if (TFormat.Widen(bits, ref value) != 0) BinaryDenormal<TOperation>(ref fpu, value, ref result);
+        else Raise(ref fpu, TOperation.Apply(result, value, fpu.Control, ref result));
     }
 
     /// <summary>The widened operand is normal now, but the denormal exception is still due where nothing of higher rank is.</summary>
@@ -243,8 +240,19 @@ public static class FpuOps
         CompareDone(ref fpu, Remainder80.Compare(FpuState.St(ref fpu, 0), FpuState.St(ref fpu, source), quiet), pops);
     }
 
-    /// <summary>FCOM m32, m64, FICOM; FTST with zero.</summary>
-    public static void CompareMemory(ref FpuState fpu, in Float80 value, uint widening, int pops)
+    /// <summary>FCOM, FICOM with an operand in memory.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    public static void CompareMemory<TFormat, T>(ref FpuState fpu, T bits, int pops) where TFormat : struct, ILoadFormat<T> where T : unmanaged
+    {
+        Float80 value = default;
+        uint widening = TFormat.Widen(bits, ref value);
+        CompareWith(ref fpu, value, widening, pops);
+    }
+
+    /// <summary>FTST.</summary>
+    public static void TestZero(ref FpuState fpu) => CompareWith(ref fpu, Float80.Zero, 0, 0);
+
+    private static void CompareWith(ref FpuState fpu, in Float80 value, uint widening, int pops)
     {
         if (fpu.IsEmpty(0))
         {
@@ -257,17 +265,18 @@ public static class FpuOps
     }
 
     /// <summary>FCOMI and its relatives.</summary>
-    /// <param name="codes">C3, C2, C0, which become ZF, PF, CF.</param>
-    /// <returns>Whether the flags register is to be written.</returns>
-    public static bool CompareToFlags(ref FpuState fpu, uint source, bool quiet, bool pop, out uint codes)
+    /// <returns>The status flags of EFLAGS, written even where an unmasked exception forbids the pop: ZF, PF, CF as C3, C2, C0,
+    /// the others clear.</returns>
+    public static uint CompareToFlags(ref FpuState fpu, uint source, bool quiet, bool pop)
     {
         uint flags = fpu.IsEmpty(0) || fpu.IsEmpty(source)
             ? Unordered | Fsw.Invalid | Fsw.StackFault
             : Remainder80.Compare(FpuState.St(ref fpu, 0), FpuState.St(ref fpu, source), quiet);
-        codes = flags & Unordered;
-        if (!Raise(ref fpu, flags & ~Unordered)) return false;
-        if (pop) Pop(ref fpu);
-        return true;
+        uint codes = flags & Unordered;
+        // C1 is cleared by a stack fault only.
+        if ((flags & Fsw.StackFault) == 0) flags |= fpu.Status & Fsw.C1;
+        if (Raise(ref fpu, flags & ~Unordered) && pop) Pop(ref fpu);
+        return ((codes & Fsw.C3) != 0 ? Flags.Zf : 0) | ((codes & Fsw.C2) != 0 ? Flags.Pf : 0) | ((codes & Fsw.C0) != 0 ? Flags.Cf : 0);
     }
 
     public static void Examine(ref FpuState fpu)
@@ -298,12 +307,24 @@ public static class FpuOps
         fpu.Status &= unchecked((ushort)~Fsw.C1);
     }
 
-    /// <summary>FLD m32, m64, with the widened operand.</summary>
-    public static void LoadWidened(ref FpuState fpu, in Float80 value, uint widening)
+    /// <summary>FLDL2T, FLDPI and the other irrational constants, rounded by the rounding mode.</summary>
+    /// <param name="significand">Truncated.</param>
+    /// <param name="nearestIsUp">The next number up is nearer.</param>
+    public static void LoadConstant(ref FpuState fpu, ulong significand, ushort signExponent, bool nearestIsUp)
+    {
+        uint mode = fpu.Control & Fcw.RoundMask;
+        bool up = mode == Fcw.RoundUp || mode == Fcw.RoundNearest && nearestIsUp;
+        Load(ref fpu, new Float80(up ? significand + 1 : significand, signExponent));
+    }
+
+    /// <summary>FLD m32, m64, FILD.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    public static void LoadMemory<TFormat, T>(ref FpuState fpu, T bits) where TFormat : struct, ILoadFormat<T> where T : unmanaged
     {
         if (!fpu.IsEmpty(7)) { Overflow(ref fpu); return; }
+        Float80 value = default;
+        uint flags = TFormat.Widen(bits, ref value);
         ulong significand = value.Significand;
-        uint flags = widening;
         if ((value.SignExponent & 0x7FFF) == 0x7FFF && value.Class == FloatClass.SignalingNaN)
         {
             flags = Fsw.Invalid;
@@ -339,6 +360,18 @@ public static class FpuOps
         if (pop) Pop(ref fpu);
     }
 
+    /// <summary>FSTPNCE (D9 D8+i, undocumented): as FSTP, but an empty ST(0) is no fault: nothing is stored.</summary>
+    public static void StoreRegisterNoFault(ref FpuState fpu, uint destination)
+    {
+        if (!fpu.IsEmpty(0))
+        {
+            StoreRegister(ref fpu, destination, pop: true);
+            return;
+        }
+        fpu.Status &= unchecked((ushort)~Fsw.C1);
+        Pop(ref fpu);
+    }
+
     public static void Exchange(ref FpuState fpu, uint other)
     {
         ref Float80 a = ref FpuState.St(ref fpu, 0);
@@ -362,7 +395,6 @@ public static class FpuOps
     public static void ConditionalMove(ref FpuState fpu, uint source, bool condition)
     {
         if (fpu.IsEmpty(0) || fpu.IsEmpty(source)) { Underflow(ref fpu, 0, pop: false); return; }
-        fpu.Status &= unchecked((ushort)~Fsw.C1);
         if (!condition) return;
         ref Float80 from = ref FpuState.St(ref fpu, source);
         FpuState.St(ref fpu, 0) = new Float80(from.Significand, from.SignExponent);
@@ -420,6 +452,16 @@ public static class FpuOps
         fpu.Empty |= (byte)(1u << (int)(fpu.Top + index & 7));
         fpu.Status &= unchecked((ushort)~Fsw.C1);
     }
+
+    /// <summary>FFREEP.</summary>
+    public static void FreePop(ref FpuState fpu, uint index)
+    {
+        Free(ref fpu, index);
+        Pop(ref fpu);
+    }
+
+    /// <summary>FNOP: nothing, not even C1.</summary>
+    public static void NoOperation(ref FpuState fpu) => _ = fpu;
 
     public static void Pop(ref FpuState fpu)
     {

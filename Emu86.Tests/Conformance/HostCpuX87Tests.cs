@@ -33,7 +33,7 @@ public sealed class HostCpuX87Tests
         ["fxtract"]        = ([0xD9, 0xF4], FpuOps.Extract),
         ["fchs"]           = ([0xD9, 0xE0], FpuOps.ChangeSign),
         ["fabs"]           = ([0xD9, 0xE1], FpuOps.AbsoluteValue),
-        ["ftst"]           = ([0xD9, 0xE4], static (ref FpuState f) => FpuOps.CompareMemory(ref f, Float80.Zero, 0, 0)),
+        ["ftst"]           = ([0xD9, 0xE4], static (ref FpuState f) => FpuOps.TestZero(ref f)),
         ["fxam"]           = ([0xD9, 0xE5], FpuOps.Examine),
         ["fcom st1"]       = ([0xD8, 0xD1], static (ref FpuState f) => FpuOps.Compare(ref f, 1, false, 0)),
         ["fcomp st1"]      = ([0xD8, 0xD9], static (ref FpuState f) => FpuOps.Compare(ref f, 1, false, 1)),
@@ -47,6 +47,24 @@ public sealed class HostCpuX87Tests
         ["ffree st1"]      = ([0xDD, 0xC1], static (ref FpuState f) => FpuOps.Free(ref f, 1)),
         ["fincstp"]        = ([0xD9, 0xF7], static (ref FpuState f) => FpuOps.MoveTop(ref f, 1)),
         ["fdecstp"]        = ([0xD9, 0xF6], static (ref FpuState f) => FpuOps.MoveTop(ref f, -1)),
+        ["fldpi"]          = ([0xD9, 0xEB], FpuConstants.Pi),
+        ["fldl2t"]         = ([0xD9, 0xE9], FpuConstants.Log2Of10),
+        ["fldl2e"]         = ([0xD9, 0xEA], FpuConstants.Log2OfE),
+        ["fldlg2"]         = ([0xD9, 0xEC], FpuConstants.Log10Of2),
+        ["fldln2"]         = ([0xD9, 0xED], FpuConstants.LnOf2),
+        ["fld1"]           = ([0xD9, 0xE8], FpuConstants.One),
+        ["fldz"]           = ([0xD9, 0xEE], FpuConstants.Zero),
+        ["fcom st2 (DC)"]  = ([0xDC, 0xD2], static (ref FpuState f) => FpuOps.Compare(ref f, 2, false, 0)),
+        ["fcomp st2 (DE)"] = ([0xDE, 0xD2], static (ref FpuState f) => FpuOps.Compare(ref f, 2, false, 1)),
+        ["fxch st2 (DD)"]  = ([0xDD, 0xCA], static (ref FpuState f) => FpuOps.Exchange(ref f, 2)),
+        ["fstp st2 (DF)"]  = ([0xDF, 0xD2], static (ref FpuState f) => FpuOps.StoreRegister(ref f, 2, true)),
+        ["fstpnce st2"]    = ([0xD9, 0xDA], static (ref FpuState f) => FpuOps.StoreRegisterNoFault(ref f, 2)),
+        ["ffreep st2"]     = ([0xDF, 0xC2], static (ref FpuState f) => FpuOps.FreePop(ref f, 2)),
+        ["fnop"]           = ([0xD9, 0xD0], FpuOps.NoOperation),
+        ["fneni"]          = ([0xDB, 0xE0], static (ref FpuState f) => { }),
+        ["fninit"]         = ([0xDB, 0xE3], static (ref FpuState f) => f.Initialize()),
+        ["fcmovb (no)"]    = ([0xDA, 0xC1], static (ref FpuState f) => FpuOps.ConditionalMove(ref f, 1, false)),
+        ["fcmovnb (yes)"]  = ([0xDB, 0xC1], static (ref FpuState f) => FpuOps.ConditionalMove(ref f, 1, true)),
         ["fnclex"]         = ([0xDB, 0xE2], FpuOps.ClearExceptions),
     };
 
@@ -78,17 +96,17 @@ public sealed class HostCpuX87Tests
 
     private static readonly Dictionary<string, (byte[] Code, MemoryOperation Ours)> MemoryForms = new()
     {
-        ["fld m32"]    = ([0xD9, 0x07], static (ref FpuState f, Span<byte> m) => { Float80 v = default; uint w = Convert80.FromSingle(BinaryPrimitives.ReadUInt32LittleEndian(m), ref v); FpuOps.LoadWidened(ref f, v, w); }),
-        ["fld m64"]    = ([0xDD, 0x07], static (ref FpuState f, Span<byte> m) => { Float80 v = default; uint w = Convert80.FromDouble(BinaryPrimitives.ReadUInt64LittleEndian(m), ref v); FpuOps.LoadWidened(ref f, v, w); }),
+        ["fld m32"]    = ([0xD9, 0x07], static (ref FpuState f, Span<byte> m) => FpuOps.LoadMemory<Single32, uint>(ref f, BinaryPrimitives.ReadUInt32LittleEndian(m))),
+        ["fld m64"]    = ([0xDD, 0x07], static (ref FpuState f, Span<byte> m) => FpuOps.LoadMemory<Double64, ulong>(ref f, BinaryPrimitives.ReadUInt64LittleEndian(m))),
         ["fld m80"]    = ([0xDB, 0x2F], static (ref FpuState f, Span<byte> m) => FpuOps.Load(ref f, new Float80(BinaryPrimitives.ReadUInt64LittleEndian(m), BinaryPrimitives.ReadUInt16LittleEndian(m[8..])))),
-        ["fild m16"]   = ([0xDF, 0x07], static (ref FpuState f, Span<byte> m) => { Float80 v = default; Convert80.FromInteger(BinaryPrimitives.ReadInt16LittleEndian(m), ref v); FpuOps.Load(ref f, v); }),
-        ["fild m32"]   = ([0xDB, 0x07], static (ref FpuState f, Span<byte> m) => { Float80 v = default; Convert80.FromInteger(BinaryPrimitives.ReadInt32LittleEndian(m), ref v); FpuOps.Load(ref f, v); }),
-        ["fild m64"]   = ([0xDF, 0x2F], static (ref FpuState f, Span<byte> m) => { Float80 v = default; Convert80.FromInteger(BinaryPrimitives.ReadInt64LittleEndian(m), ref v); FpuOps.Load(ref f, v); }),
+        ["fild m16"]   = ([0xDF, 0x07], static (ref FpuState f, Span<byte> m) => FpuOps.LoadMemory<Integer16, short>(ref f, BinaryPrimitives.ReadInt16LittleEndian(m))),
+        ["fild m32"]   = ([0xDB, 0x07], static (ref FpuState f, Span<byte> m) => FpuOps.LoadMemory<Integer32, int>(ref f, BinaryPrimitives.ReadInt32LittleEndian(m))),
+        ["fild m64"]   = ([0xDF, 0x2F], static (ref FpuState f, Span<byte> m) => FpuOps.LoadMemory<Integer64, long>(ref f, BinaryPrimitives.ReadInt64LittleEndian(m))),
         ["fbld"]       = ([0xDF, 0x27], static (ref FpuState f, Span<byte> m) => { Float80 v = default; Convert80.FromBcd(BinaryPrimitives.ReadUInt64LittleEndian(m), BinaryPrimitives.ReadUInt16LittleEndian(m[8..]), ref v); FpuOps.Load(ref f, v); }),
-        ["fadd m32"]   = ([0xD8, 0x07], static (ref FpuState f, Span<byte> m) => { Float80 v = default; uint w = Convert80.FromSingle(BinaryPrimitives.ReadUInt32LittleEndian(m), ref v); FpuOps.BinaryMemory<AddOperation>(ref f, v, w); }),
-        ["fdivr m64"]  = ([0xDC, 0x3F], static (ref FpuState f, Span<byte> m) => { Float80 v = default; uint w = Convert80.FromDouble(BinaryPrimitives.ReadUInt64LittleEndian(m), ref v); FpuOps.BinaryMemory<DivideReverseOperation>(ref f, v, w); }),
-        ["fcomp m32"]  = ([0xD8, 0x1F], static (ref FpuState f, Span<byte> m) => { Float80 v = default; uint w = Convert80.FromSingle(BinaryPrimitives.ReadUInt32LittleEndian(m), ref v); FpuOps.CompareMemory(ref f, v, w, 1); }),
-        ["ficom m16"]  = ([0xDE, 0x17], static (ref FpuState f, Span<byte> m) => { Float80 v = default; Convert80.FromInteger(BinaryPrimitives.ReadInt16LittleEndian(m), ref v); FpuOps.CompareMemory(ref f, v, 0, 0); }),
+        ["fadd m32"]   = ([0xD8, 0x07], static (ref FpuState f, Span<byte> m) => FpuOps.BinaryMemory<AddOperation, Single32, uint>(ref f, BinaryPrimitives.ReadUInt32LittleEndian(m))),
+        ["fdivr m64"]  = ([0xDC, 0x3F], static (ref FpuState f, Span<byte> m) => FpuOps.BinaryMemory<DivideReverseOperation, Double64, ulong>(ref f, BinaryPrimitives.ReadUInt64LittleEndian(m))),
+        ["fcomp m32"]  = ([0xD8, 0x1F], static (ref FpuState f, Span<byte> m) => FpuOps.CompareMemory<Single32, uint>(ref f, BinaryPrimitives.ReadUInt32LittleEndian(m), 1)),
+        ["ficom m16"]  = ([0xDE, 0x17], static (ref FpuState f, Span<byte> m) => FpuOps.CompareMemory<Integer16, short>(ref f, BinaryPrimitives.ReadInt16LittleEndian(m), 0)),
         ["fst m32"]    = ([0xD9, 0x17], static (ref FpuState f, Span<byte> m) => { uint x = FpuOps.StoreSingle(ref f, out uint v); if (Convert80.MayStore(x, f.Control)) BinaryPrimitives.WriteUInt32LittleEndian(m, v); FpuOps.CommitStore(ref f, x, false); }),
         ["fstp m64"]   = ([0xDD, 0x1F], static (ref FpuState f, Span<byte> m) => { uint x = FpuOps.StoreDouble(ref f, out ulong v); if (Convert80.MayStore(x, f.Control)) BinaryPrimitives.WriteUInt64LittleEndian(m, v); FpuOps.CommitStore(ref f, x, true); }),
         ["fstp m80"]   = ([0xDB, 0x3F], static (ref FpuState f, Span<byte> m) => { uint x = FpuOps.StoreExtended(ref f, out ulong v, out ushort e); if (Convert80.MayStore(x, f.Control)) { BinaryPrimitives.WriteUInt64LittleEndian(m, v); BinaryPrimitives.WriteUInt16LittleEndian(m[8..], e); } FpuOps.CommitStore(ref f, x, true); }),
@@ -97,6 +115,32 @@ public sealed class HostCpuX87Tests
         ["fistp m64"]  = ([0xDF, 0x3F], static (ref FpuState f, Span<byte> m) => { uint x = FpuOps.StoreInteger(ref f, 64, out long v); if (Convert80.MayStore(x, f.Control)) BinaryPrimitives.WriteInt64LittleEndian(m, v); FpuOps.CommitStore(ref f, x, true); }),
         ["fbstp"]      = ([0xDF, 0x37], static (ref FpuState f, Span<byte> m) => { uint x = FpuOps.StoreBcd(ref f, out ulong v, out ushort e); if (Convert80.MayStore(x, f.Control)) { BinaryPrimitives.WriteUInt64LittleEndian(m, v); BinaryPrimitives.WriteUInt16LittleEndian(m[8..], e); } FpuOps.CommitStore(ref f, x, true); }),
     };
+
+    [SkippableTheory]
+    [InlineData(0xDB, 0xF0, false, false)]
+    [InlineData(0xDF, 0xF0, false, true)]
+    [InlineData(0xDB, 0xE8, true, false)]
+    [InlineData(0xDF, 0xE8, true, true)]
+    public void Comparison_to_flags_is_as_on_the_host(byte opcode, byte form, bool quiet, bool pop)
+    {
+        Skip.IfNot(HostCpu.IsSupported, HostCpu.SkipReason);
+        const uint Status = 0x8D5;
+        var random = new Random(3);
+        using var host = new HostCpu();
+        host.Load([opcode, (byte)(form + 1)], withFpu: true);
+        for (int i = 0; i < Rounds; i++)
+        {
+            FpuState fpu = HostFpu.State(random);
+            uint flags = random.Next(2) == 0 ? Status : 0;
+            string before = $"{Describe(ref fpu)} flags {flags:X3}";
+            HostFpu.Store(ref fpu, host.Fpu);
+            host.Registers.Rflags = flags;
+            host.Run();
+            flags = FpuOps.CompareToFlags(ref fpu, 1, quiet, pop);
+            Assert.True(HostFpu.Difference(host.Fpu, ref fpu) is null, $"{before}: host {HostFpu.Difference(host.Fpu, ref fpu)}");
+            Assert.True((host.Registers.Rflags & Status) == flags, $"{before}: host {host.Registers.Rflags & Status:X3}, ours {flags:X3}");
+        }
+    }
 
     public static TheoryData<string> MemoryFormNames => new(MemoryForms.Keys);
 
