@@ -29,6 +29,14 @@ internal sealed class DeviceRig : IInstructionCounter
         InstructionCount = Math.Max(InstructionCount, Clock.CountAt(end));
     }
 
+    /// <summary>Moves this rig to where <paramref name="other"/> is: position, clock and pending events.</summary>
+    public void Follow(DeviceRig other)
+    {
+        InstructionCount = other.InstructionCount;
+        Load(Clock, Save(other.Clock));
+        Load(Events, Save(other.Events));
+    }
+
     public static byte[] Save(IStateful unit)
     {
         var buffer = new ArrayBufferWriter<byte>();
@@ -73,9 +81,16 @@ internal sealed class FakeMemory(int bytes) : IDmaMemory
 {
     public byte[] Bytes { get; } = new byte[bytes];
 
-    public void Read(uint physical, Span<byte> destination) => Bytes.AsSpan((int)physical, destination.Length).CopyTo(destination);
+    public void Read(uint physical, Span<byte> destination)
+    {
+        destination.Fill(0xff);
+        if (physical < Bytes.Length) Bytes.AsSpan((int)physical, Math.Min(destination.Length, Bytes.Length - (int)physical)).CopyTo(destination);
+    }
 
-    public void Write(uint physical, ReadOnlySpan<byte> source) => source.CopyTo(Bytes.AsSpan((int)physical));
+    public void Write(uint physical, ReadOnlySpan<byte> source)
+    {
+        if (physical < Bytes.Length) source[..Math.Min(source.Length, Bytes.Length - (int)physical)].CopyTo(Bytes.AsSpan((int)physical));
+    }
 }
 
 internal sealed class FakeStore(int sectors) : IBlockStore
