@@ -98,7 +98,7 @@ ln -s ../data/log.txt "$root/www/log.txt"
 : > "$root/data/log.txt"
 
 flags=(-m32 -march=i686 -mno-sse -mno-mmx -mfpmath=387 -O2 -static -nostdlib -ffreestanding -fno-pic -no-pie
-    -fno-stack-protector -fno-asynchronous-unwind-tables -fno-tree-loop-distribute-patterns -fcf-protection=none
+    -fno-stack-protector -fno-asynchronous-unwind-tables -fno-tree-loop-distribute-patterns -fcf-protection=none -fwrapv
     -Wall -Wextra -Werror -Wl,--build-id=none -s)
 compile() { gcc "${flags[@]}" -o "$2" "$1" || die "cannot compile $1"; }
 compile "$here/src/cgi.c" "$root/www/cgi-bin/count"
