@@ -1,4 +1,4 @@
-// The embedded guest in guests/embedded: the image in the tree is what its source builds.
+// The embedded guest in guests/embedded: the images in the tree are what its source builds.
 using System.Diagnostics;
 
 namespace Emu86.Tests.Firmware;
@@ -10,23 +10,27 @@ public sealed class EmbeddedGuestTests
     static string ImagePath => Path.Combine(Folder, "emu86-guest.elf");
 
     [SkippableFact]
-    public void Image_in_the_tree_is_what_the_source_builds()
+    public void Images_in_the_tree_are_what_the_source_builds()
     {
         Skip.IfNot(OperatingSystem.IsLinux(), "building the embedded guest needs Linux with gcc");
         var recorded = File.ReadAllLines(Path.Combine(Folder, "emu86-guest.tools"));
         var installed = new[] { "gcc", "as", "ld" }.Select(VersionOf).ToArray();
         Skip.IfNot(recorded.SequenceEqual(installed), $"needs exactly {string.Join("; ", recorded)} (Debian 12: apt-get install gcc)");
 
-        var built = Path.GetTempFileName();
+        var built = Directory.CreateTempSubdirectory("emu86-guest").FullName;
         try
         {
             var (exitCode, output) = Run("bash", Path.Combine(Folder, "build.sh"), built);
             Assert.True(exitCode == 0, output);
-            Assert.True(File.ReadAllBytes(built).AsSpan().SequenceEqual(File.ReadAllBytes(ImagePath)), "run guests/embedded/build.sh and commit the image");
+            foreach (var name in new[] { "emu86-guest.elf", "emu86-guest.img" })
+            {
+                var same = File.ReadAllBytes(Path.Combine(built, name)).AsSpan().SequenceEqual(File.ReadAllBytes(Path.Combine(Folder, name)));
+                Assert.True(same, $"{name} is not what the source builds: run guests/embedded/build.sh and commit the images");
+            }
         }
         finally
         {
-            File.Delete(built);
+            Directory.Delete(built, recursive: true);
         }
     }
 

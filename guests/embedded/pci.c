@@ -35,4 +35,5 @@ void powerOff(void)
     if (!(pciRead(where, 0x40) & 0xFFC0)) pciWrite(where, 0x40, 0x601);
     pciWrite(where, 0x80, pciRead(where, 0x80) | 1);    /* PMREGMISC: decode the I/O space */
     outw((u16)((pciRead(where, 0x40) & 0xFFC0) + 4), 1u << 13);     /* PMCNTRL: SUS_EN, SUS_TYP 0 = soft off */
+    for (u32 i = 0; i < 1000000; i++) (void)inb(0x80);  /* about a second on an ISA bus: the power needs a moment to go */
 }

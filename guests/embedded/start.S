@@ -11,6 +11,13 @@
 entry:
     cli
     cld
+    mov %eax, %edx
+    xor %eax, %eax
+    mov $bssStart, %edi
+    mov $bssEnd, %ecx
+    sub %edi, %ecx
+    rep stosb                           # the boot sector does not do it
+    mov %edx, %eax
     mov $stackTop, %esp
     lgdt descriptorTable
     ljmp $8, $1f
