@@ -84,6 +84,9 @@ public unsafe struct Ctx
     /// <summary>CS base and limit when links were last valid.</summary>
     public uint CodeBase, CodeLimit;
 
+    /// <summary>Set to 1 when an event is delivered, and when a task switch has been committed; whoever asks clears them first.</summary>
+    public uint Delivered, TaskSwitched;
+
     /// <summary>GCHandle of the <see cref="Processor"/>.</summary>
     public nint Owner;
 

@@ -255,11 +255,11 @@ public sealed unsafe class Processor : IStateful, IDisposable
         if (block == null) return;
         _c->S.InterruptShadow = 0;
         _c->S.DebugShadow = 0;
-        uint resume = _c->S.SystemFlags & Flags.Rf;
+        uint eip = _c->S.Eip;
         BeginAlone();
         RunSome(block, 1);
         EndAlone();
-        if (_c->Exit == ExitReason.None) DebugUnit.AfterInstruction(_c, traced, resume != 0);
+        if (_c->Exit == ExitReason.None) DebugUnit.AfterInstruction(_c, traced, eip);
     }
 
     /// <summary>Runs an instruction again that asked to be alone.</summary>

@@ -5,11 +5,10 @@ internal static unsafe class ResetState
 {
     public static void Apply(Ctx* c, CpuModel model)
     {
-        _ = model;
         Flags.SetAll(c, Flags.Fixed1);
         c->S.Eip = 0xfff0;
         c->S.Cr0 = Modes.Cr0Et | Modes.Cr0Nw | Modes.Cr0Cd;
-        c->S.R[Gpr.Edx] = 0x650;
+        c->S.R[Gpr.Edx] = model.Signature;
         for (int n = 0; n < Seg.Count; n++)
         {
             Segment* s = Ctx.SegmentOf(c, n);

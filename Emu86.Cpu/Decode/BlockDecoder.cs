@@ -36,8 +36,10 @@ internal sealed unsafe class BlockDecoder
     {
         _table = table;
         _model = model;
-        _decoder16 = Decoder.Create(16, _reader, DecoderOptions.None);
-        _decoder32 = Decoder.Create(32, _reader, DecoderOptions.None);
+        // Processors before TZCNT, LZCNT, CET and the prefetches ignore the prefix or do nothing.
+        const DecoderOptions options = DecoderOptions.NoMPFX_0FBC | DecoderOptions.NoMPFX_0FBD | DecoderOptions.NoWbnoinvd | DecoderOptions.ForceReservedNop;
+        _decoder16 = Decoder.Create(16, _reader, options);
+        _decoder32 = Decoder.Create(32, _reader, options);
     }
 
     /// <summary>Fills the block from <paramref name="offset"/> in its page on. False: the first instruction crosses the page

@@ -9,6 +9,14 @@ internal static class Groups
     public static OpTable Build()
     {
         var table = new OpTable();
+        SegmentLoad.Rows(table);
+        FarTransfer.Rows(table);
+        Interrupts.Rows(table);
+        ControlRegisters.Rows(table);
+        DescriptorTables.Rows(table);
+        SystemInstructions.Rows(table);
+        InputOutput.Rows(table);
+        DebugUnit.Rows(table);
         return table;
     }
 }
