@@ -21,6 +21,7 @@ bios_start:
 %include "keymap.asm"
 %include "ide.asm"
 %include "disk.asm"
+%include "cdrom.asm"
 %include "system.asm"
 %include "serial.asm"
 %include "boot.asm"

@@ -22,8 +22,14 @@ int19:
         and     al, 15
         shr     bx, 4
         cmp     al, 2
-        jne     .next                   ; no floppy, El Torito or network boot here
+        je      .disk
+        cmp     al, 3
+        jne     .next                   ; no floppy and no network boot here
         push    bx
+        call    boot_cd
+        pop     bx
+        jmp     .next
+.disk:  push    bx
         call    boot_disk
         pop     bx
         jmp     .next

@@ -1,4 +1,4 @@
-; INT 13h for up to four IDE disks (Phoenix EDD 1.1; IBM PC/AT reference). No floppy drives.
+; INT 13h for up to four IDE disks, and its way to the CD-ROM (Phoenix EDD 1.1; IBM PC/AT reference). No floppy drives.
 
 int13:
         ENTER_SERVICE
@@ -9,6 +9,14 @@ int13:
         je      .status
         cmp     bl, 0x80
         jb      .floppy
+        cmp     bl, CD_DRIVE
+        jne     .fixed
+        push    EBDA_SEG
+        pop     ds
+        cmp     byte [E_CD+DRV_TYPE], 2
+        je      int13_cd
+        jmp     .bad
+.fixed:
         sub     bl, 0x80
         cmp     bl, [B_DISKCOUNT]
         jae     .bad

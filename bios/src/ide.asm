@@ -40,7 +40,7 @@ ide_places:     ; command block, control block, select
         db      0xB0
         dw      0
 
-; The place of record SI: fills the record. CF set: no ATA disk there (a CD-ROM is none).
+; The place of record SI: fills the record. CF set: no ATA disk there; a CD-ROM goes to E_CD.
 ide_identify:
         mov     dx, [si+DRV_CTL]
         mov     al, 0x0A                ; no interrupts: this BIOS polls
@@ -74,7 +74,7 @@ ide_identify:
         call    ide_ready
         jc      .none
         test    al, ATA_DRQ
-        jz      .none                   ; aborted: ATAPI
+        jz      .atapi                  ; aborted
         mov     dx, [si+DRV_IO]
         push    es
         push    ds
@@ -108,6 +108,24 @@ ide_identify:
         call    ide_geometry
         clc
         ret
+.atapi: cmp     byte [E_CD+DRV_TYPE], 0 ; the first CD-ROM has a record of its own
+        jne     .none
+        mov     dx, [si+DRV_IO]
+        add     dx, 4
+        in      al, dx
+        cmp     al, 0x14
+        jne     .none
+        inc     dx
+        in      al, dx
+        cmp     al, 0xEB
+        jne     .none
+        mov     byte [E_CD+DRV_TYPE], 2
+        mov     ax, [si+DRV_IO]
+        mov     [E_CD+DRV_IO], ax
+        mov     ax, [si+DRV_CTL]
+        mov     [E_CD+DRV_CTL], ax
+        mov     al, [si+DRV_SEL]
+        mov     [E_CD+DRV_SEL], al
 .none:  stc
         ret
 

@@ -1,36 +1,36 @@
 ; Keyboard: i8042 bring-up, INT 09h, INT 16h (IBM PC/AT reference, section 4; PS/2 keyboard set 1 by translation).
 
-KBD_TRIES       equ 0xFFFF
+KBD_TRIES       equ 0x40000             ; status reads: more than a self test takes
 
 ; Waits until the controller takes a byte. CF set: it never did.
 kbd_wait_in:
         push    ax
-        push    cx
-        mov     cx, KBD_TRIES
+        push    ecx
+        mov     ecx, KBD_TRIES
 .poll:  in      al, KBD_CMD
         test    al, 2
         jz      .ok
-        loop    .poll
+        a32 loop .poll
         stc
         jmp     .out
 .ok:    clc
-.out:   pop     cx
+.out:   pop     ecx
         pop     ax
         ret
 
 ; AL = next byte from the controller. CF set: none came.
 kbd_read:
-        push    cx
-        mov     cx, KBD_TRIES
+        push    ecx
+        mov     ecx, KBD_TRIES
 .poll:  in      al, KBD_CMD
         test    al, 1
         jnz     .ok
-        loop    .poll
-        pop     cx
+        a32 loop .poll
+        pop     ecx
         stc
         ret
 .ok:    in      al, KBD_DATA
-        pop     cx
+        pop     ecx
         clc
         ret
 
