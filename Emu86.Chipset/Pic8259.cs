@@ -86,6 +86,7 @@ public sealed class Pic8259 : IIrqSink, IStateful
     {
         Check.That(input is >= 0 and < 32 && (input & 15) != CascadeInput);
         uint wire = 1u << input;
+        if (level == ((_state.Wires & wire) != 0)) return;
         _state.Wires = level ? _state.Wires | wire : _state.Wires & ~wire;
         int pin = input & 15;
         bool high = (_state.Wires & (0x10001u << pin)) != 0;

@@ -20,6 +20,9 @@ public sealed class Piix3 : IIrqSink, IStateful
     // IRQ 0, 1, 2, 8 and 13 cannot be routed to (PIRQRCx).
     private const int RoutableIrqs = 0xdef8;
 
+    /// <summary>Which inputs end in PIRQA# to PIRQD#.</summary>
+    private static readonly UInt128[] PirqInputs = ListPirqInputs();
+
     private readonly IIrqSink _pic;
     private Piix3State _state;
 
@@ -92,6 +95,7 @@ public sealed class Piix3 : IIrqSink, IStateful
     {
         Check.That(input is >= 0 and < 128);
         UInt128 bit = UInt128.One << input;
+        if (level == ((_state.Pins & bit) != 0)) return;
         _state.Pins = level ? _state.Pins | bit : _state.Pins & ~bit;
         Route();
     }
@@ -109,20 +113,22 @@ public sealed class Piix3 : IIrqSink, IStateful
 
     private void Route()
     {
-        int pirqs = 0;
-        for (int input = 0; input < 128; input++)
-        {
-            if ((_state.Pins >> input & 1) != 0) pirqs |= 1 << PirqOf(input / 4, input % 4 + 1);
-        }
         int irqs = 0;
         for (int i = 0; i < 4; i++)
         {
             int route = (int)Pci.ReadConfig(RouteA + i, 1);
-            if ((route & 0x80) == 0 && (pirqs & (1 << i)) != 0) irqs |= 1 << (route & 15);
+            if ((route & 0x80) == 0 && (_state.Pins & PirqInputs[i]) != 0) irqs |= 1 << (route & 15);
         }
         for (int irq = 0; irq < 16; irq++)
         {
             if ((RoutableIrqs & (1 << irq)) != 0) _pic.SetInput(16 + irq, (irqs & (1 << irq)) != 0);
         }
+    }
+
+    private static UInt128[] ListPirqInputs()
+    {
+        var inputs = new UInt128[4];
+        for (int input = 0; input < 128; input++) inputs[PirqOf(input / 4, input % 4 + 1)] |= UInt128.One << input;
+        return inputs;
     }
 }

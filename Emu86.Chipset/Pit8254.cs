@@ -157,7 +157,7 @@ public sealed class Pit8254 : IPortDevice, IStateful
         ulong now = NowTick;
         if (offset == 3) WriteControl((byte)value, now);
         else WriteCount(ref Sync(offset, now), (byte)value, now);
-        FollowOutput(now);
+        if (offset == 0 || (offset == 3 && value >> 6 == 0)) FollowOutput(now);
     }
 
     /// <summary>The power-on state: the datasheet leaves it undefined; all channels stand still with OUT high.</summary>

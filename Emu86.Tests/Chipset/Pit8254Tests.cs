@@ -241,7 +241,7 @@ public sealed class Pit8254Tests
     }
 
     [Fact]
-    public void A_thousand_hertz_for_an_hour_does_not_drift()
+    public void A_thousand_hertz_for_a_minute_does_not_drift()
     {
         Program(0, 2, 1193);
         for (ulong second = 1; second <= 60; second++) _time.AdvanceTo(second * 1_000_000_000);
