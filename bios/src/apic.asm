@@ -19,7 +19,9 @@ apic_init:
         test    eax, 1 << 21
         jz      .none
         mov     eax, 1
+        cpu     586
         cpuid
+        cpu     486
         test    edx, 1 << 9
         jz      .none
         lgdt    [cs:.pointer]

@@ -1,6 +1,6 @@
 ; The ROM image: 128 KiB, E0000h-FFFFFh, aliased below 4 GiB.
 ; First half: our VGA BIOS at E000:0, the rest empty. Second half: the system BIOS, segment F000.
-        cpu     686
+        cpu     486
         bits    16
 %include "defs.inc"
 

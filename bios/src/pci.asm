@@ -126,6 +126,10 @@ pci_setup:
         call    pci_read8
         and     al, 0x7F
         jnz     .irq                    ; only ordinary devices have these BARs
+        mov     bl, 4                   ; no decoding while the BARs hold their masks
+        call    pci_read16
+        and     ax, 0xFFFC
+        call    pci_write16
         mov     bl, 0x10
 .bar:   call    pci_bar
         add     bl, 4

@@ -143,6 +143,7 @@ vectors_init:
         rep stosd
         mov     [es:0x41*4], eax
         mov     [es:0x46*4], eax
+        mov     word [es:0x1E*4], diskette_parameters
         ret
 %macro VECTOR 2
         db      %1
@@ -176,6 +177,10 @@ vectors_init:
         VECTOR  0x76, irq_high
         VECTOR  0x77, irq_high
         db      0xFF
+
+; INT 1Eh: boot sectors copy these eleven bytes even where no drive is (IBM PC/AT reference, diskette BIOS).
+diskette_parameters:
+        db      0xDF, 0x02, 0x25, 2, 18, 0x1B, 0xFF, 0x6C, 0xF6, 0x0F, 0x08
 
 ; The video ROM: one mapped at C000h, else ours in this image.
 video_init:

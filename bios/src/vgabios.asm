@@ -1,7 +1,7 @@
 ; The video BIOS: a 32 KiB option ROM that runs at any segment, usually C000h or, inside the system ROM, E000h.
 ; Text modes 0-3 and 7 of a VGA (IBM PS/2 hardware interface reference, video subsystem).
 ; The last byte is the checksum, set by build.sh.
-        cpu     686
+        cpu     486
         bits    16
         org     0
 %include "defs.inc"
