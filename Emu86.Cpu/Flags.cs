@@ -97,16 +97,34 @@ public static unsafe class Flags
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void KeepCarry(Ctx* c, uint oldAux)
     {
-        if ((int)(oldAux ^ c->S.FlagAux) < 0) c->S.FlagAux ^= AuxCarry | AuxInto;
+        uint flip = (oldAux ^ c->S.FlagAux) & AuxCarry;
+        c->S.FlagAux ^= flip | (flip >> 1);
     }
 
-    /// <summary>Result and explicit CF, OF, AF (shifts, multiplications).</summary>
+    /// <summary>Result with CF and OF given as the sign bits of two words; AF is 0 (shifts).</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void SetResult<T>(Ctx* c, uint result, bool carry, bool overflow, bool auxiliary) where T : unmanaged
+    public static void SetResult<T>(Ctx* c, uint result, uint carrySign, uint overflowSign) where T : unmanaged
     {
         c->S.FlagResult = Extend<T>(result);
-        c->S.FlagAux = (carry ? AuxCarry : 0) | (carry != overflow ? AuxInto : 0) | (auxiliary ? AuxAf : 0);
+        c->S.FlagAux = CarryAndOverflow(carrySign, overflowSign);
     }
+
+    /// <summary>CF and OF as the sign bits of two words; the other flags stay (rotates).</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void SetCarryOverflow(Ctx* c, uint carrySign, uint overflowSign) =>
+        c->S.FlagAux = (c->S.FlagAux & ~(AuxCarry | AuxInto)) | CarryAndOverflow(carrySign, overflowSign);
+
+    /// <summary>SF and PF of <paramref name="result"/>, ZF and AF 0, CF and OF both <paramref name="carry"/> (multiplications, bit scans).</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void SetNotZero<T>(Ctx* c, uint result, bool carry) where T : unmanaged
+    {
+        c->S.FlagResult = Extend<T>(result) | 0x100; // a bit that neither SF nor PF looks at
+        c->S.FlagAux = carry ? AuxCarry : 0;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static uint CarryAndOverflow(uint carrySign, uint overflowSign) =>
+        (carrySign & AuxCarry) | (((carrySign ^ overflowSign) >> 1) & AuxInto);
 
     /// <summary>Sign-extends a value of the width of <typeparamref name="T"/>.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -122,7 +122,8 @@ internal sealed unsafe class BlockDecoder
             faults = true;
         }
         insn->Fn = insn->Plain = fn;
-        return faults || (row.Flags & OpFlags.Ends) != 0;
+        bool repeated = (row.Flags & OpFlags.Repeats) != 0 && (insn->Prefixes & (PrefixBits.Rep | PrefixBits.Repne)) != 0;
+        return faults || repeated || (row.Flags & OpFlags.Ends) != 0;
     }
 
     private static delegate*<Ctx*, Insn*, void> MemoryForm(in OpRow row, Insn* insn, uint mode)

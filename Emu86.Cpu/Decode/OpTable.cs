@@ -21,6 +21,8 @@ public enum OpFlags : uint
     /// <summary>A LOCK prefix is allowed with a memory destination; #UD otherwise.</summary>
     Lockable = 8,
 
+    /// <summary>Ends the block when it has a REP prefix (string instructions).</summary>
+    Repeats = 16,
 }
 
 /// <summary>A row: handlers for the register form and for the three forms of a memory operand. Instructions without a

@@ -9,6 +9,16 @@ internal static class Groups
     public static OpTable Build()
     {
         var table = new OpTable();
+        DataMove.Rows(table);
+        Stack.Rows(table);
+        Arithmetic.Rows(table);
+        MulDiv.Rows(table);
+        Decimal.Rows(table);
+        Logic.Rows(table);
+        ShiftRotate.Rows(table);
+        BitOps.Rows(table);
+        ControlFlow.Rows(table);
+        Strings.Rows(table);
         SegmentLoad.Rows(table);
         FarTransfer.Rows(table);
         Interrupts.Rows(table);
