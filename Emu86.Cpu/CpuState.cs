@@ -133,5 +133,8 @@ public unsafe struct CpuState
 
     public Segment Es, Cs, Ss, Ds, Fs, Gs, Ldtr, Tr;
 
+    /// <summary>The x87 unit; its registers lie on 16-byte boundaries here.</summary>
+    public Float.FpuState Fpu;
+
     public TableRegister Gdtr, Idtr;
 }

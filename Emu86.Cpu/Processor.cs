@@ -96,6 +96,10 @@ public sealed unsafe class Processor : IStateful, IDisposable
         _c->Attention = 1;
     }
 
+    /// <summary>The IGNNE# pin, which a PC asserts at a write to port F0h: with FERR# asserted, x87 instructions go on in spite of
+    /// the pending exception until it is cleared.</summary>
+    public void AssertIgnne() => _c->S.Fpu.IgnoreErrors = _c->S.Fpu.ErrorPin;
+
     /// <summary>An edge on the NMI pin.</summary>
     public void RaiseNmi()
     {

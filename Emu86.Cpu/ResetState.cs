@@ -20,6 +20,7 @@ internal static unsafe class ResetState
         c->S.Idtr.Limit = c->S.Gdtr.Limit = 0xffff;
         c->S.Ldtr = new Segment { Attributes = 0x82, Limit = 0xffff };
         c->S.Tr = new Segment { Attributes = 0x8b, Limit = 0xffff };
+        c->S.Fpu.Reset();
         c->S.Dr[6] = 0xffff_0ff0;
         c->S.Dr[7] = 0x400;
     }

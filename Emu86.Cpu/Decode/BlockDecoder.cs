@@ -30,6 +30,20 @@ internal sealed unsafe class BlockDecoder
             RanOut = true;
             return -1;
         }
+
+        /// <summary>The x87 opcode (FOP) of a decoded instruction: 3 bits of D8–DF and the mod r/m byte; 0 for any other.</summary>
+        public ushort FloatOpcode(uint at, int length)
+        {
+            At = at;
+            for (int n = 0; n < length - 1; n++)
+            {
+                int value = ReadByte();
+                if ((value & 0xf8) == 0xd8) return (ushort)((value & 7) << 8 | ReadByte());
+                bool prefix = value is 0x26 or 0x2e or 0x36 or 0x3e or 0x64 or 0x65 or 0x66 or 0x67 or 0xf0 or 0xf2 or 0xf3;
+                if (!prefix) break;
+            }
+            return 0;
+        }
     }
 
     public BlockDecoder(OpTable table, CpuModel model)
@@ -70,6 +84,7 @@ internal sealed unsafe class BlockDecoder
             }
             *insn = default;
             ended = Fill(insn, x, mode);
+            if (insn->Imm2 == 0) insn->Imm2 = _reader.FloatOpcode(at, x.Length);
             // An invalid instruction has whatever length was read; it faults and the length is never used.
             uint length = x.IsInvalid ? 1 : (uint)x.Length;
             insn->Length = (byte)length;

@@ -48,7 +48,7 @@ public unsafe struct Insn
     /// <summary>How many instructions of the block come before this one.</summary>
     public ushort Index;
 
-    /// <summary>Far pointer: selector. ENTER: nesting level. Otherwise 0.</summary>
+    /// <summary>Far pointer: selector. ENTER: nesting level. x87: the opcode's 11 bits (FOP). Otherwise 0.</summary>
     public ushort Imm2;
 }
 

@@ -27,6 +27,9 @@ internal static class Groups
         SystemInstructions.Rows(table);
         InputOutput.Rows(table);
         DebugUnit.Rows(table);
+        X87.Rows(table);
+        X87Memory.Rows(table);
+        X87Control.Rows(table);
         return table;
     }
 }

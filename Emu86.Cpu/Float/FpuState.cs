@@ -49,6 +49,9 @@ public unsafe struct FpuState
     public uint InstructionOffset, DataOffset;
     public ushort InstructionSelector, DataSelector;
 
+    /// <summary>1: FERR# is asserted; 1: IGNNE# is asserted (both only with CR0.NE = 0, see Execute/FpuErrors.cs).</summary>
+    public byte ErrorPin, IgnoreErrors;
+
     /// <summary>FNINIT; the registers' contents stay.</summary>
     public void Initialize()
     {

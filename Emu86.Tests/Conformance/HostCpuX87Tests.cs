@@ -7,7 +7,7 @@ namespace Emu86.Tests.Conformance;
 
 public sealed class HostCpuX87Tests
 {
-    private const int Rounds = 40_000;
+    private const int Rounds = 10_000;
 
     private delegate void Operation(ref FpuState fpu);
 
