@@ -57,6 +57,9 @@ keyboard_init:
         mov     [B_KBSTART], ax
         mov     word [B_KBEND], B_KBBUF+32
         mov     byte [B_KBFLAGS3], 0x10
+        in      al, KBD_CMD
+        cmp     al, 0xFF                ; nothing drives the bus
+        je      .none
         mov     cx, 16
 .drain: in      al, KBD_CMD
         test    al, 1
