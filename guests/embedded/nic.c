@@ -109,7 +109,7 @@ bool nicStart(void)
         nicIrq = pciIrq(where);
         kind = "PCI";
     }
-    if (!answers()) return false;
+    if (!answers()) { base = 0; return false; }
     u8 prom[32];
     setReg(Dcr, 0x49); setReg(Rcr, 0x20); setReg(Tcr, 2);
     setReg(Cr, Start);
@@ -178,6 +178,7 @@ void nicPoll(void)
 
 bool nicReceive(void)
 {
+    if (!base) return false;
     nicPoll();
     setReg(Cr, Start | Page1);
     u8 current = reg(CurrOnPage1);
