@@ -80,6 +80,7 @@ public enum ActionKind : byte
 /// <summary>One action; which fields count is said at its kind.</summary>
 public readonly record struct CoreAction(ActionKind Kind)
 {
+    /// <summary>A number that the driver gave, from 1, never used again.</summary>
     public int Connection { get; init; }
 
     public ulong Number { get; init; }

@@ -111,6 +111,8 @@ internal sealed partial class Simulator
         _options = (flaws & SimulatorFlaws.LeaseNeverEnds) != 0 ? Options with { LeaseUs = 1_000_000_000 } : Options;
         _queue.Clear();
         _connections.Clear();
+        // Connection numbers begin with 1.
+        _connections.Add(new(0, 0, -1, 0, -1) { IsOpen = false });
         _network.Clear();
         _world.Clear();
         _arbiter.Clear();

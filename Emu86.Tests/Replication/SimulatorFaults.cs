@@ -12,6 +12,7 @@ internal sealed partial class Simulator
         Cut,
         CutOneWay,
         SlowLink,
+        StallStreams,
         BreakConnections,
         ArbiterDown,
         LoseDatagrams,
@@ -22,11 +23,11 @@ internal sealed partial class Simulator
     private sealed record FaultPlan(FaultKind Kind, int Node, int Other, long LastsUs);
 
     /// <summary>Faults begin after the first arming and are over well before the end, so that the end can be judged.</summary>
-    private const long FaultsFromUs = 15_000;
+    private const long FaultsFromUs = 12_000;
 
-    private const long FaultsToUs = 110_000;
+    private const long FaultsToUs = 80_000;
 
-    private const long EndUs = 300_000;
+    private const long EndUs = 200_000;
 
     private bool _mayHaveLostGuest;
     private bool _isJudged;
@@ -38,15 +39,18 @@ internal sealed partial class Simulator
         int faults = (int)_chance.Between(1, 5);
         for (int i = 0; i < faults; i++)
         {
-            int node = (int)_chance.Between(0, _nodeCount);
-            int other = (node + 1 + (int)_chance.Between(0, _nodeCount - 1)) % _nodeCount;
+            // Half of them meet whoever is live then (-1): the interesting one.
+            int node = _chance.OneIn(2) ? -1 : (int)_chance.Between(0, _nodeCount);
+            int away = 1 + (int)_chance.Between(0, _nodeCount - 1);
             FaultKind kind = (FaultKind)_chance.Between(0, (long)FaultKind.HandOver + 1);
-            PostAt(0, _chance.Between(FaultsFromUs, FaultsToUs), EventKind.Fault, reference: new FaultPlan(kind, node, other, _chance.Between(2_000, 60_000)));
+            PostAt(0, _chance.Between(FaultsFromUs, FaultsToUs), EventKind.Fault, reference: new FaultPlan(kind, node, away, _chance.Between(2_000, 45_000)));
         }
     }
 
     private void Fault(FaultPlan fault)
     {
+        if (fault.Node < 0) fault = fault with { Node = Math.Max(0, Array.FindIndex(_nodes, n => n.IsLive)) };
+        fault = fault with { Other = (fault.Node + fault.Other) % _nodeCount };
         SimulatorNode node = _nodes[fault.Node];
         long untilUs = _nowUs + fault.LastsUs;
         Trace?.Invoke($"{_nowUs,7} fault: {fault.Kind} node {fault.Node} and {fault.Other} for {fault.LastsUs}");
@@ -64,6 +68,7 @@ internal sealed partial class Simulator
                 _network.Cut(fault.Other, fault.Node, untilUs);
                 break;
             case FaultKind.CutOneWay: _network.Cut(fault.Node, fault.Other, untilUs); break;
+            case FaultKind.StallStreams: _network.Stall(fault.Other, fault.Node, untilUs); break;
             case FaultKind.SlowLink: _network.Slow(fault.Node, fault.Other, untilUs); break;
             case FaultKind.BreakConnections:
                 foreach (SimulatorConnection connection in _connections)

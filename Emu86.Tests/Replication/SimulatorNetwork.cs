@@ -34,6 +34,7 @@ internal sealed class SimulatorNetwork(int nodes)
 {
     private readonly long[] _cutUntilUs = new long[nodes * nodes];
     private readonly long[] _slowUntilUs = new long[nodes * nodes];
+    private readonly long[] _stalledUntilUs = new long[nodes * nodes];
 
     public long LossyUntilUs { get; set; }
 
@@ -41,10 +42,14 @@ internal sealed class SimulatorNetwork(int nodes)
     {
         Array.Clear(_cutUntilUs);
         Array.Clear(_slowUntilUs);
+        Array.Clear(_stalledUntilUs);
         LossyUntilUs = 0;
     }
 
     public void Cut(int a, int b, long untilUs) => _cutUntilUs[a * nodes + b] = untilUs;
+
+    /// <summary>Streams stand still (as when retransmissions back off) while datagrams pass.</summary>
+    public void Stall(int from, int to, long untilUs) => _stalledUntilUs[from * nodes + to] = untilUs;
 
     public void Slow(int a, int b, long untilUs) => _slowUntilUs[a * nodes + b] = _slowUntilUs[b * nodes + a] = untilUs;
 
@@ -59,7 +64,7 @@ internal sealed class SimulatorNetwork(int nodes)
         bool toServer = from == connection.From;
         int to = toServer ? connection.To : connection.From;
         long at = nowUs + DelayUs(from, to, nowUs, ref chance);
-        long cut = _cutUntilUs[from * nodes + to];
+        long cut = Math.Max(_cutUntilUs[from * nodes + to], _stalledUntilUs[from * nodes + to]);
         if (nowUs < cut) at = cut + chance.Between(500, 4_000);
         long free = toServer ? connection.FreeAtUsToServer : connection.FreeAtUsToClient;
         if (at < free) at = free;

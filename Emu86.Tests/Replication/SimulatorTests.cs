@@ -9,6 +9,8 @@ public sealed class SimulatorTests(ITestOutputHelper output)
     /// <summary>Seeds in an ordinary test run; EMU86_SIMULATE sets another number (and EMU86_SIMULATE_FROM the first seed).</summary>
     private const int SeedsByDefault = 4_000;
 
+    private const int SeedsForFlaw = 10_000;
+
     [Fact]
     public void Every_seeded_run_is_explained_by_one_execution()
     {
@@ -68,7 +70,7 @@ public sealed class SimulatorTests(ITestOutputHelper output)
     public void The_checker_finds_a_broken_rule(int flaw)
     {
         Simulator simulator = new();
-        for (ulong seed = 1; seed <= 3_000; seed++)
+        for (ulong seed = 1; seed <= SeedsForFlaw; seed++)
         {
             SimulatorResult result = simulator.Run(seed, (SimulatorFlaws)flaw);
             if (result.Violation is not null || result.Divergences > 0 && flaw == (int)SimulatorFlaws.InputIsLostOnBackup)
@@ -77,6 +79,6 @@ public sealed class SimulatorTests(ITestOutputHelper output)
                 return;
             }
         }
-        Assert.Fail($"3000 runs did not find the flaw {(SimulatorFlaws)flaw}");
+        Assert.Fail($"{SeedsForFlaw} runs did not find the flaw {(SimulatorFlaws)flaw}");
     }
 }
