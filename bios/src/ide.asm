@@ -1,6 +1,6 @@
 ; IDE disks by programmed I/O with polling (ATA/ATAPI-6). DS = EBDA in all of this file.
 
-IDE_POLLS       equ 0x400000            ; status reads before a device counts as dead
+IDE_PATIENCE    equ 0x10000000          ; four seconds, see poll_step
 ATA_BSY         equ 0x80
 ATA_DRQ         equ 0x08
 
@@ -188,12 +188,12 @@ ide_ready:
         push    dx
         mov     dx, [si+DRV_IO]
         add     dx, 7
-        mov     ecx, IDE_POLLS
+        mov     ecx, IDE_PATIENCE
 .poll:  in      al, dx
         test    al, ATA_BSY
         jz      .ok
-        a32 loop .poll
-        stc
+        call    poll_step
+        jnc     .poll
         jmp     .out
 .ok:    clc
 .out:   pop     dx

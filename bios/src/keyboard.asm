@@ -1,17 +1,17 @@
 ; Keyboard: i8042 bring-up, INT 09h, INT 16h (IBM PC/AT reference, section 4; PS/2 keyboard set 1 by translation).
 
-KBD_TRIES       equ 0x40000             ; status reads: more than a self test takes
+KBD_PATIENCE    equ 0x2000000           ; half a second, see poll_step
 
 ; Waits until the controller takes a byte. CF set: it never did.
 kbd_wait_in:
         push    ax
         push    ecx
-        mov     ecx, KBD_TRIES
+        mov     ecx, KBD_PATIENCE
 .poll:  in      al, KBD_CMD
         test    al, 2
         jz      .ok
-        a32 loop .poll
-        stc
+        call    poll_step
+        jnc     .poll
         jmp     .out
 .ok:    clc
 .out:   pop     ecx
@@ -21,13 +21,13 @@ kbd_wait_in:
 ; AL = next byte from the controller. CF set: none came.
 kbd_read:
         push    ecx
-        mov     ecx, KBD_TRIES
+        mov     ecx, KBD_PATIENCE
 .poll:  in      al, KBD_CMD
         test    al, 1
         jnz     .ok
-        a32 loop .poll
+        call    poll_step
+        jnc     .poll
         pop     ecx
-        stc
         ret
 .ok:    in      al, KBD_DATA
         pop     ecx

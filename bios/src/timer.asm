@@ -59,6 +59,22 @@ rtc_stable:
         pop     ax
         ret
 
+; One step of a polling loop that must end whatever the processor's speed. ECX = patience, in units of 15.085 us / 1024
+; by the refresh bit of port 61h, a poll itself being one unit, so that it ends without that bit too;
+; bit 31 is the refresh bit last seen. CF set: patience is over. Everything else kept.
+poll_step:
+        push    eax
+        in      al, 0x61
+        shl     eax, 27                 ; bit 4
+        xor     eax, ecx
+        jns     .same
+        btc     ecx, 31
+        sub     ecx, 1023
+.same:  dec     ecx
+        bt      ecx, 30                 ; below zero
+        pop     eax
+        ret
+
 int08:
         pushad
         push    ds
