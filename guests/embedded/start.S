@@ -16,7 +16,8 @@ entry:
     mov $bssStart, %edi
     mov $bssEnd, %ecx
     sub %edi, %ecx
-    rep stosb                           # the boot sector does not do it
+    shr $2, %ecx
+    rep stosl                           # the boot sector does not do it
     mov %edx, %eax
     mov $stackTop, %esp
     lgdt descriptorTable

@@ -1,5 +1,5 @@
 /* TCP for a server (RFC 9293): passive opens, a fixed table of connections, retransmission with a measured timeout
-   (RFC 6298), slow start and congestion avoidance (RFC 5681), fast retransmit, zero-window probes, keep-alives,
+   (RFC 6298), slow start and congestion avoidance (RFC 5681), fast retransmit (RFC 6582), zero-window probes, keep-alives,
    a short TIME-WAIT. Segments out of order are dropped and asked for again: loss costs time, never data. */
 #include "guest.h"
 
@@ -15,11 +15,11 @@ struct connection {
     struct peer peer;
     u16 peerPort, port;
     u32 una, next, top;                 /* sent: oldest not acknowledged, next to send, highest ever sent */
-    u32 peerWindow, windowSeq, windowAck, mss, congestion, threshold, duplicates;
+    u32 peerWindow, windowSeq, windowAck, mss, congestion, threshold, duplicates, recover;
     u32 receive, advertised;            /* next expected, right edge of the window that was told */
     u32 rto, smoothed, variation, timedSeq, timedAt;    /* smoothed * 8, variation * 4, in ticks */
     u32 deadline, retries, lastHeard, probes, since;
-    bool timing, timerOn, ackNow, closing, finSent, finAcked, peerFinished, closedFirst;
+    bool timing, timerOn, recovering, ackNow, closing, finSent, finAcked, peerFinished, closedFirst;
     u32 head, used;                     /* send buffer: the byte at head has sequence number una */
     struct http http;
     u8 buffer[SendBufferBytes];
@@ -151,7 +151,7 @@ static void timeout(struct connection *c)
     }
     if (c->finAcked) { release(c, NULL); return; }      /* the peer never closed its side */
     if (++c->retries > RetriesMax) { release(c, "given up"); return; }
-    c->timing = false;
+    c->timing = c->recovering = false;
     if (!c->peerWindow && c->used) {                    /* one byte into the closed window: its answer tells the window */
         sendSegment(c, c->una, Psh, 1);
         if (c->next == c->una) { c->next++; if (before(c->top, c->next)) c->top = c->next; }
@@ -177,6 +177,14 @@ static void measure(struct connection *c)
     c->timing = false;
 }
 
+/* One segment at the oldest unacknowledged byte. */
+static void sendOldest(struct connection *c)
+{
+    u32 n = least(c->used, c->mss);
+    c->timing = false;
+    if (n) sendSegment(c, c->una, Psh | (c->finSent && n == c->used ? Fin : 0), n);
+}
+
 static void acknowledge(struct connection *c, u32 seq, u32 ack, u32 wnd, u32 length)
 {
     if (before(c->top, ack)) { c->ackNow = true; return; }      /* for something never sent */
@@ -184,9 +192,8 @@ static void acknowledge(struct connection *c, u32 seq, u32 ack, u32 wnd, u32 len
         if (c->una != c->top && !length && wnd == c->peerWindow && ++c->duplicates == 3) {
             u32 half = (c->top - c->una) / 2;
             c->threshold = c->congestion = half > 2 * c->mss ? half : 2 * c->mss;
-            c->timing = false;
-            u32 n = least(c->used, c->mss);
-            if (n) sendSegment(c, c->una, Psh | (c->finSent && n == c->used ? Fin : 0), n);
+            c->recovering = true; c->recover = c->top;
+            sendOldest(c);
         }
     } else if (before(c->una, ack)) {
         u32 acked = ack - c->una, data = least(acked, c->used);
@@ -201,6 +208,8 @@ static void acknowledge(struct connection *c, u32 seq, u32 ack, u32 wnd, u32 len
         c->congestion += c->congestion < c->threshold ? c->mss : c->mss * c->mss / c->congestion + 1;
         c->congestion = least(c->congestion, 65535);
         c->duplicates = 0; c->retries = 0; c->timerOn = false;
+        if (c->recovering && before(ack, c->recover)) sendOldest(c);        /* RFC 6582: the next hole */
+        else c->recovering = false;
         if (c->una != c->top) arm(c, c->rto);
         else if (c->finAcked) arm(c, FinWait);
     }
