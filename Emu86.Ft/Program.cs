@@ -1,1 +1,4 @@
-return 0;
+// Entry point: options → role.
+using Emu86.Ft.Cli;
+
+return CommandLine.Invoke(args, Emu86.Ft.Run.Roles.Run);

@@ -1,0 +1,144 @@
+// The machine as its drivers see it: run, inject, outputs, position, snapshot, restore, hash. Standalone runs, recording,
+// replaying, primary, backup, tests and benchmarks are all drivers over this face; none has a copy of the loop.
+using System.Buffers;
+using Emu86.Chipset;
+using Emu86.Cpu;
+
+namespace Emu86.Devices;
+
+/// <summary>Why <see cref="Machine.RunUntil"/> returned.</summary>
+public enum StopReason
+{
+    /// <summary>The asked position was reached.</summary>
+    Limit,
+
+    /// <summary>Halted, and nothing that is scheduled happens before the time up to which idling was allowed.</summary>
+    Idle,
+
+    /// <summary>The guest switched itself off. Stays so.</summary>
+    PoweredOff,
+
+    /// <summary>The guest ended the run through isa-debug-exit, or was reset with <see cref="MachineConfig.NoReboot"/>. Stays so.</summary>
+    Ended,
+
+    /// <summary>The asked position cannot be reached: this execution is not the one that the position is from.</summary>
+    Unreachable,
+}
+
+/// <summary>Where a machine's outputs go. Called on the emulation thread; must not call back into the machine.</summary>
+public interface IOutputSink
+{
+    void Emit(Output output);
+}
+
+/// <summary>A whole PC. Single-threaded; all members are to be called between runs.</summary>
+public sealed class Machine : IDisposable
+{
+    private readonly Board _board;
+    private readonly MemoryHash _memoryHash;
+
+    /// <param name="config">Checked by <see cref="MachineConfigCheck"/> beforehand.</param>
+    /// <param name="disks">Four drives, null where <see cref="MachineConfig.DriveSectors"/> is 0.</param>
+    /// <param name="outputs">Where outputs go.</param>
+    public Machine(MachineConfig config, IReadOnlyList<IBlockStore?> disks, IOutputSink outputs)
+    {
+        Config = config;
+        _board = new Board(config, disks, outputs);
+        _memoryHash = new MemoryHash(_board.Memory, _board.Processor.Mmu);
+    }
+
+    public MachineConfig Config { get; }
+
+    /// <summary>The parts, for views (screen, debugger) and tests; drivers need nothing of it.</summary>
+    public Board Board => _board;
+
+    public Position Position => new(_board.Processor.InstructionCount, _board.Clock.NowNs);
+
+    /// <summary>HLT with nothing pending.</summary>
+    public bool IsHalted => _board.Processor.IsHalted;
+
+    /// <summary>Virtual nanoseconds of the next scheduled device event; <see cref="ulong.MaxValue"/> when there is none.</summary>
+    public ulong NextEventNs => _board.Events.NextDueNs;
+
+    /// <summary>Nanoseconds per instruction, 32.32 fixed point.</summary>
+    public ulong ClockRate => _board.Clock.Rate;
+
+    /// <summary>Runs until a position is reached; at that boundary nothing happens yet: no event, input or interrupt.</summary>
+    /// <param name="limit">While the count is reached but the time is not, the processor is halted there and time is skipped.</param>
+    /// <param name="idleUntilNs">Up to where halted time may be skipped: wall time for a live machine, no bound for a fixed
+    /// clock or a replay.</param>
+    public StopReason RunUntil(Position limit, ulong idleUntilNs = ulong.MaxValue)
+    {
+        while (true)
+        {
+            if (_board.Ended is { } ended) return ended;
+            Position now = Position;
+            if (now >= limit) return now.Count > limit.Count ? StopReason.Unreachable : StopReason.Limit;
+            _board.Events.FireDue(now.VirtualTimeNs);
+            if (_board.PerformRequests()) continue;
+            ulong due = _board.Events.NextDueNs;
+            if (now.Count == limit.Count)
+            {
+                if (!IsHalted) return StopReason.Unreachable;
+                ulong target = ulong.Min(ulong.Min(due, limit.VirtualTimeNs), idleUntilNs);
+                if (target <= now.VirtualTimeNs) return StopReason.Idle;
+                _board.Clock.SkipTo(target);
+                continue;
+            }
+            RunResult result = _board.Processor.Run(ulong.Min(limit.Count, due == ulong.MaxValue ? ulong.MaxValue : _board.Clock.CountAt(due)));
+            switch (result)
+            {
+                case RunResult.Shutdown:
+                    // A triple fault: the board's logic answers the shutdown cycle with a reset (PIIX3 datasheet).
+                    _board.RequestReset();
+                    break;
+                case RunResult.Halted when due > idleUntilNs || due == ulong.MaxValue:
+                    if (idleUntilNs != ulong.MaxValue && idleUntilNs > Position.VirtualTimeNs) _board.Clock.SkipTo(idleUntilNs);
+                    return StopReason.Idle;
+                case RunResult.Halted:
+                    _board.Clock.SkipTo(ulong.Max(due, Position.VirtualTimeNs));
+                    break;
+            }
+        }
+    }
+
+    /// <summary>Lets an input take effect at the current position, after the events that are due there.</summary>
+    public void Inject(InputEvent input)
+    {
+        SettleEvents();
+        _board.Apply(input);
+    }
+
+    /// <summary>128 bits over the whole state, after the events that are due at the current position. Equal states have equal
+    /// hashes on every host and engine.</summary>
+    public UInt128 StateHash()
+    {
+        SettleEvents();
+        return Snapshot.HashOf(_board, _memoryHash.Compute());
+    }
+
+    /// <summary>The hash of each part, to name what differs.</summary>
+    public IReadOnlyList<(string Unit, UInt128 Hash)> StateHashes()
+    {
+        SettleEvents();
+        return Snapshot.HashesOf(_board, _memoryHash.Compute());
+    }
+
+    /// <summary>Writes the whole state (with the configuration). Disk contents are not part of it.</summary>
+    public void Save(IBufferWriter<byte> output)
+    {
+        SettleEvents();
+        Snapshot.Write(_board, Config, output);
+    }
+
+    /// <summary>Takes over a state that a machine of the same configuration saved. Throws <see cref="StateFormatException"/>.</summary>
+    public void Restore(ReadOnlySequence<byte> snapshot)
+    {
+        Snapshot.Read(_board, Config, snapshot);
+        _memoryHash.Forget();
+    }
+
+    public void Dispose() => _board.Dispose();
+
+    private void SettleEvents() => _board.Events.FireDue(_board.Clock.NowNs);
+}

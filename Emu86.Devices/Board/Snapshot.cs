@@ -1,0 +1,157 @@
+// A machine's state as MessagePack: configuration, the units' bytes by name and version, RAM pages that are not zero.
+using System.Buffers;
+using System.IO.Hashing;
+using Emu86.Cpu;
+using MessagePack;
+
+namespace Emu86.Devices;
+
+/// <summary>Snapshots. Save → load → save gives the same bytes.</summary>
+public static class Snapshot
+{
+    private const string Magic = "emu86-snapshot";
+    private const int FormatVersion = 1;
+    private const int UnitBytesMax = 64 << 20;
+
+    /// <summary>Reads the configuration of a snapshot, to build the machine that can take it over.</summary>
+    public static MachineConfig ReadConfig(ReadOnlySequence<byte> snapshot)
+    {
+        try
+        {
+            var reader = new MessagePackReader(snapshot);
+            return ReadHeader(ref reader);
+        }
+        catch (Exception e) when (e is MessagePackSerializationException or EndOfStreamException)
+        {
+            throw new StateFormatException($"the snapshot is damaged or truncated ({e.Message})");
+        }
+    }
+
+    internal static void Write(Board board, MachineConfig config, IBufferWriter<byte> output)
+    {
+        var writer = new MessagePackWriter(output);
+        writer.WriteArrayHeader(5);
+        writer.Write(Magic);
+        writer.Write(FormatVersion);
+        MessagePackSerializer.Serialize(ref writer, config);
+        writer.WriteMapHeader(board.Units.Count);
+        var unitBytes = new ArrayBufferWriter<byte>(4096);
+        foreach (IStateful unit in board.Units)
+        {
+            Collect(unit, unitBytes);
+            writer.Write(unit.StateName);
+            writer.WriteArrayHeader(2);
+            writer.Write(unit.StateVersion);
+            writer.Write(unitBytes.WrittenSpan);
+        }
+        uint pages = board.Memory.RamBytes >> 12;
+        var stored = new List<uint>();
+        for (uint page = 0; page < pages; page++)
+        {
+            if (board.Memory.RamPage(page).ContainsAnyExcept((byte)0)) stored.Add(page);
+        }
+        writer.WriteMapHeader(stored.Count);
+        foreach (uint page in stored)
+        {
+            writer.Write(page);
+            writer.Write(board.Memory.RamPage(page));
+            if (page % 64 == 63) writer.Flush();
+        }
+        writer.Flush();
+    }
+
+    internal static void Read(Board board, MachineConfig config, ReadOnlySequence<byte> snapshot)
+    {
+        try
+        {
+            var reader = new MessagePackReader(snapshot);
+            MachineConfig saved = ReadHeader(ref reader);
+            if (saved.Hash() != config.Hash()) throw new StateFormatException("the snapshot is of a machine with another configuration");
+            ReadUnits(board, ref reader);
+            ReadRam(board, ref reader);
+            if (!reader.End) throw new StateFormatException("the snapshot has bytes after its end");
+            board.AfterLoad();
+        }
+        catch (Exception e) when (e is MessagePackSerializationException or EndOfStreamException or OverflowException)
+        {
+            throw new StateFormatException($"the snapshot is damaged or truncated ({e.Message})");
+        }
+    }
+
+    internal static IReadOnlyList<(string Unit, UInt128 Hash)> HashesOf(Board board, UInt128 memory)
+    {
+        var hashes = new List<(string, UInt128)> { ("memory", memory) };
+        var bytes = new ArrayBufferWriter<byte>(4096);
+        foreach (IStateful unit in board.Units)
+        {
+            Collect(unit, bytes);
+            hashes.Add((unit.StateName, XxHash128.HashToUInt128(bytes.WrittenSpan)));
+        }
+        return hashes;
+    }
+
+    internal static UInt128 HashOf(Board board, UInt128 memory)
+    {
+        var hash = new XxHash128();
+        Span<byte> bytes = stackalloc byte[16];
+        foreach ((_, UInt128 unit) in HashesOf(board, memory))
+        {
+            System.Buffers.Binary.BinaryPrimitives.WriteUInt128LittleEndian(bytes, unit);
+            hash.Append(bytes);
+        }
+        return hash.GetCurrentHashAsUInt128();
+    }
+
+    private static void Collect(IStateful unit, ArrayBufferWriter<byte> bytes)
+    {
+        bytes.ResetWrittenCount();
+        var writer = new StateWriter(bytes);
+        unit.Save(ref writer);
+    }
+
+    private static MachineConfig ReadHeader(ref MessagePackReader reader)
+    {
+        if (reader.ReadArrayHeader() != 5 || reader.ReadString() != Magic) throw new StateFormatException("this is not an emu86 snapshot");
+        int version = reader.ReadInt32();
+        if (version != FormatVersion) throw new StateFormatException($"the snapshot has format version {version}, this program reads version {FormatVersion}");
+        MachineConfig config = MessagePackSerializer.Deserialize<MachineConfig>(ref reader);
+        if (config.Version != MachineConfig.CurrentVersion)
+        {
+            throw new StateFormatException($"the snapshot is of machine version {config.Version}, this program builds version {MachineConfig.CurrentVersion}");
+        }
+        return config;
+    }
+
+    private static void ReadUnits(Board board, ref MessagePackReader reader)
+    {
+        int count = reader.ReadMapHeader();
+        if (count != board.Units.Count) throw new StateFormatException($"the snapshot has {count} units, the machine {board.Units.Count}");
+        foreach (IStateful unit in board.Units)
+        {
+            string? name = reader.ReadString();
+            if (name != unit.StateName) throw new StateFormatException($"the snapshot has unit {name} where {unit.StateName} is expected");
+            reader.ReadArrayHeader();
+            int version = reader.ReadInt32();
+            if (version != unit.StateVersion) throw new StateFormatException($"unit {name} has state version {version}, this program reads {unit.StateVersion}");
+            ReadOnlySequence<byte> bytes = reader.ReadBytes() ?? throw new StateFormatException($"unit {name} has no state");
+            if (bytes.Length > UnitBytesMax) throw new StateFormatException($"unit {name} has {bytes.Length} bytes of state");
+            var state = new StateReader(bytes.IsSingleSegment ? bytes.FirstSpan : bytes.ToArray());
+            unit.Load(ref state);
+            if (state.Remaining != 0) throw new StateFormatException($"unit {name} has {state.Remaining} bytes of state too many");
+        }
+    }
+
+    private static void ReadRam(Board board, ref MessagePackReader reader)
+    {
+        uint pages = board.Memory.RamBytes >> 12;
+        for (uint page = 0; page < pages; page++) board.Memory.RamPage(page).Clear();
+        int stored = reader.ReadMapHeader();
+        for (int n = 0; n < stored; n++)
+        {
+            uint page = reader.ReadUInt32();
+            ReadOnlySequence<byte> bytes = reader.ReadBytes() ?? default;
+            if (page >= pages || bytes.Length != 4096) throw new StateFormatException($"the snapshot's RAM page {page} is damaged");
+            bytes.CopyTo(board.Memory.RamPage(page));
+        }
+    }
+}

@@ -1,0 +1,278 @@
+// The options of docs/command-line.md, one row each, on System.CommandLine.
+using System.CommandLine;
+using System.CommandLine.Help;
+using System.CommandLine.Invocation;
+using Emu86.Devices;
+using Emu86.Ft.Host;
+
+namespace Emu86.Ft.Cli;
+
+/// <summary>Parses the command line into <see cref="RunOptions"/>.</summary>
+public static class CommandLine
+{
+    private static readonly List<(string Group, Option Option)> Rows = [];
+
+    // Roles
+    private static readonly Option<bool> Primary = Flag("Roles", "--primary", "Run the machine, protected by a backup as soon as one can be reached");
+    private static readonly Option<bool> Backup = Flag("Roles", "--backup", "Wait for a primary, replay it, go live when it fails");
+    private static readonly Option<string> Record = Text("Roles", "--record", "FILE", "Run, and write the log to FILE");
+    private static readonly Option<string> Replay = Text("Roles", "--replay", "FILE", "Run a recording; exit code 0 only if every state hash in it matched");
+    private static readonly Option<ulong?> Until = Number("Roles", "--until", "COUNT", "Replay: stop at this instruction count");
+    private static readonly Option<ulong?> From = Number("Roles", "--from", "COUNT", "Replay: begin at the last snapshot in the recording before this count");
+    private static readonly Option<bool> Demo = Flag("Roles", "--demo", "Show a failover on this machine: switch, primary, backup, client; the primary is killed");
+    private static readonly Option<string> Switch = Text("Roles", "--switch", "HOST:PORT", "An Ethernet switch for --net stream, with the user-mode NAT as one of its ports");
+    private static readonly Option<string[]> HostForward = Many("Roles", "--hostfwd", "tcp:HOST:PORT-:PORT", "Switch: forward a host port to the guest");
+
+    // Machine
+    private static readonly Option<string> Memory = Text("Machine", "--memory", "SIZE", "Guest memory, 1M to 3G (default 128M)", "-m");
+    private static readonly Option<string> Cpu = Text("Machine", "--cpu", "MODEL", "486, pentium or pentium2 (default pentium2)", "-cpu");
+    private static readonly Option<string> Engine = Text("Machine", "--engine", "ENGINE", "auto or interpreter (default auto)");
+    private static readonly Option<string>[] Disks =
+    [
+        Text("Machine", "--hda", "PATH[,readonly]", "Raw image of the first IDE disk", "-hda"),
+        Text("Machine", "--hdb", "PATH[,readonly]", "Second IDE disk", "-hdb"),
+        Text("Machine", "--hdc", "PATH[,readonly]", "Third IDE disk", "-hdc"),
+        Text("Machine", "--hdd", "PATH[,readonly]", "Fourth IDE disk", "-hdd"),
+    ];
+    private static readonly Option<string> CdRom = Text("Machine", "--cdrom", "PATH", "Not supported yet");
+    private static readonly Option<string> Floppy = Text("Machine", "--fda", "PATH", "Not supported yet");
+    private static readonly Option<string> Boot = Text("Machine", "--boot", "DEVICE", "What the BIOS boots: c (disk) or n (option ROM; default c)", "-boot");
+    private static readonly Option<string> Kernel = Text("Machine", "--kernel", "PATH", "Start this Linux bzImage or multiboot ELF directly", "-kernel");
+    private static readonly Option<string> Initrd = Text("Machine", "--initrd", "PATH", "Initial RAM disk of --kernel", "-initrd");
+    private static readonly Option<string> Append = Text("Machine", "--append", "TEXT", "Command line of --kernel", "-append");
+    private static readonly Option<string> Bios = Text("Machine", "--bios", "PATH", "System BIOS instead of our own (64, 128 or 256 KiB)", "-bios");
+    private static readonly Option<string> VgaBios = Text("Machine", "--vgabios", "PATH", "VGA BIOS instead of our own");
+    private static readonly Option<string> OptionRom = Text("Machine", "--option-rom", "PATH", "An option ROM, mapped at D0000h");
+    private static readonly Option<string> Net = Text("Machine", "--net", "KIND", "none | user[,hostfwd=tcp:HOST:PORT-:PORT] | stream,addr=HOST:PORT | stream,path=SOCKET | tap,ifname=NAME (default user)");
+    private static readonly Option<string> Nic = Text("Machine", "--nic", "MODEL", "ne2k-pci or ne2k-isa (default ne2k-pci)");
+    private static readonly Option<string> Mac = Text("Machine", "--mac", "MAC", "Hardware address (default 52:54:00:12:34:56)");
+    private static readonly Option<string> Serial = Text("Machine", "--serial", "TARGET", "COM1: stdio, null, file:PATH or tcp:HOST:PORT (default stdio)", "-serial");
+    private static readonly Option<string> Display = Text("Machine", "--display", "KIND", "none or text (default none)");
+    private static readonly Option<string> ExitPort = Text("Machine", "--exit-port", "PORT", "isa-debug-exit: a write of V ends the program with code (V<<1)|1");
+    private static readonly Option<bool> DebugPort = Flag("Machine", "--debug-port", "Show bytes written to ports E9h and 402h on stderr");
+    private static readonly Option<bool> PostPort = Flag("Machine", "--post-port", "Show POST codes (port 80h) on stderr");
+    private static readonly Option<string> RtcBase = Text("Machine", "--rtc-base", "TIME", "utc or an ISO time; a fixed time makes a run repeatable (default utc)");
+    private static readonly Option<string> Clock = Text("Machine", "--clock", "MODE", "wall or fixed[,ns-per-instruction=X]");
+    private static readonly Option<ulong?> StopAt = Number("Machine", "--stop-at", "COUNT", "Stop at an instruction count");
+    private static readonly Option<string> SaveSnapshot = Text("Machine", "--save-snapshot", "FILE[@COUNT]", "Write a snapshot at the end, or at a count");
+    private static readonly Option<string> Restore = Text("Machine", "--restore", "FILE", "Begin with a snapshot");
+    private static readonly Option<ulong?> Slice = Number("Machine", "--slice", "COUNT", "Longest run between host checks, in instructions (default 100000)");
+    private static readonly Option<bool> NoReboot = Flag("Machine", "--no-reboot", "End the run when the guest resets the machine");
+    private static readonly Option<bool> PrintHash = Flag("Machine", "--print-hash", "At the end, print: state-hash COUNT HASH");
+    private static readonly Option<string> Status = Text("Machine", "--status", "HOST:PORT", "Serve /status, /metrics, /control and a page for people");
+
+    // Replication
+    private static readonly Option<string> Listen = Text("Replication", "--listen", "HOST:PORT", "Backup: where primaries connect (default 127.0.0.1:8686)");
+    private static readonly Option<string> Backups = Text("Replication", "--backups", "HOST:PORT[,...]", "Primary: candidates in order of preference (default 127.0.0.1:8686)");
+    private static readonly Option<string> Arbiter = Text("Replication", "--arbiter", "file:PATH", "Where epochs are won (default: in the state directory)");
+    private static readonly Option<string> DiskMode = Text("Replication", "--disks", "MODE", "replicated (default)");
+    private static readonly Option<ulong?> Heartbeat = Number("Replication", "--heartbeat", "MS", "Between heartbeats (default 20)");
+    private static readonly Option<ulong?> FailureTimeout = Number("Replication", "--failure-timeout", "MS", "Silence after which the other side is taken as lost (default 200)");
+    private static readonly Option<ulong?> MaxLag = Number("Replication", "--max-lag", "MS", "Execution lag of the backup at which the primary is slowed (default 100)");
+    private static readonly Option<ulong?> HashEvery = Number("Replication", "--hash-every", "MS", "Guest time between state hashes (default 1000)");
+    private static readonly Option<string> TlsCert = Text("Replication", "--tls-cert", "FILE", "Not supported yet");
+    private static readonly Option<string> TlsKey = Text("Replication", "--tls-key", "FILE", "Not supported yet");
+    private static readonly Option<string> TlsCa = Text("Replication", "--tls-ca", "FILE", "Not supported yet");
+    private static readonly Option<string> Name = Text("Replication", "--name", "GUEST", "The guest's name at the arbiter (default default)");
+    private static readonly Option<bool> OverwriteDisk = Flag("Replication", "--overwrite-disk", "Backup: let another disk's image be overwritten");
+    private static readonly Option<bool> ForceStaleDisk = Flag("Replication", "--force-stale-disk", "Start on a disk copy that is not current");
+    private static readonly Option<string> StateDir = Text("Replication", "--state-dir", "DIR", "Arbiter file, evidence, locks (default: per user)");
+    private static readonly Option<string> LogFormat = Text("Replication", "--log-format", "FORMAT", "text or json (default text)");
+
+    /// <summary>Runs <paramref name="run"/> with the parsed options; returns the exit code.</summary>
+    public static int Invoke(string[] args, Func<RunOptions, int> run)
+    {
+        var root = new RootCommand("emu86: a deterministic PC in software, replayed in lockstep by a backup that takes over when the primary dies.");
+        foreach ((_, Option option) in Rows) root.Options.Add(option);
+        foreach (HelpOption help in root.Options.OfType<HelpOption>()) help.Action = new GroupedHelp();
+        ParseResult parsed = root.Parse(args);
+        if (parsed.Errors.Count > 0)
+        {
+            foreach (string message in parsed.Errors.Select(e => e.Message).Distinct()) Console.Error.WriteLine($"emu86: {message}");
+            Console.Error.WriteLine("emu86: see --help for the options");
+            return ExitCode.Usage;
+        }
+        root.SetAction(result =>
+        {
+            try
+            {
+                return run(Read(result));
+            }
+            catch (UsageException e)
+            {
+                Console.Error.WriteLine($"emu86: {e.Message}");
+                return ExitCode.Usage;
+            }
+            catch (HostException e)
+            {
+                Console.Error.WriteLine($"emu86: {e.Message}");
+                return e.ExitCode;
+            }
+        });
+        return parsed.Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
+    }
+
+    private static RunOptions Read(ParseResult p)
+    {
+        Values.NotYet("--cdrom", p.GetValue(CdRom));
+        Values.NotYet("--fda", p.GetValue(Floppy));
+        Values.NotYet("--tls-cert", p.GetValue(TlsCert));
+        Values.NotYet("--tls-key", p.GetValue(TlsKey));
+        Values.NotYet("--tls-ca", p.GetValue(TlsCa));
+        if (p.GetValue(Engine) is { } engine && Values.OneOf("--engine", engine, "auto", "interpreter", "translator") == "translator")
+        {
+            throw new HostException("--engine translator is not supported by this version of emu86; use interpreter", ExitCode.Usage);
+        }
+        if (p.GetValue(DiskMode) is { } mode && Values.OneOf("--disks", mode, "replicated", "shared") == "shared")
+        {
+            throw new HostException("--disks shared is not supported by this version of emu86; use replicated", ExitCode.Usage);
+        }
+        if (p.GetValue(Arbiter) is { } arbiter && !arbiter.StartsWith("file:", StringComparison.Ordinal))
+        {
+            throw new UsageException($"--arbiter takes file:PATH in this version of emu86, not \"{arbiter}\"");
+        }
+        var options = new RunOptions
+        {
+            Role = RoleOf(p),
+            RecordFile = p.GetValue(Record),
+            ReplayFile = p.GetValue(Replay),
+            Until = p.GetValue(Until),
+            From = p.GetValue(From),
+            SwitchAt = p.GetValue(Switch) is { } at ? Values.Endpoint("--switch", at) : null,
+            MemoryBytes = p.GetValue(Memory) is { } memory ? Values.Size("--memory", memory) : 128L << 20,
+            Cpu = CpuOf(p.GetValue(Cpu)),
+            Disks = [.. Disks.Select(d => p.GetValue(d) is { } text ? Values.Disk(d.Name, text) : null)],
+            Boot = Values.OneOf("--boot", p.GetValue(Boot) ?? "c", "c", "n"),
+            Kernel = p.GetValue(Kernel),
+            Initrd = p.GetValue(Initrd),
+            Append = p.GetValue(Append) ?? "",
+            Bios = p.GetValue(Bios),
+            VgaBios = p.GetValue(VgaBios),
+            OptionRom = p.GetValue(OptionRom),
+            Nic = Values.OneOf("--nic", p.GetValue(Nic) ?? "ne2k-pci", "ne2k-pci", "ne2k-isa") == "ne2k-isa" ? NicModel.Ne2kIsa : NicModel.Ne2kPci,
+            Serial = p.GetValue(Serial) ?? "stdio",
+            Display = Values.OneOf("--display", p.GetValue(Display) ?? "none", "none", "text"),
+            ExitPort = p.GetValue(ExitPort) is { } port ? Values.Port("--exit-port", port) : 0,
+            DebugPort = p.GetValue(DebugPort),
+            PostPort = p.GetValue(PostPort),
+            RtcBase = p.GetValue(RtcBase) is { } time ? Values.RtcBase(time) : null,
+            StopAt = p.GetValue(StopAt),
+            Restore = p.GetValue(Restore),
+            Slice = p.GetValue(Slice) ?? 100_000,
+            NoReboot = p.GetValue(NoReboot),
+            PrintHash = p.GetValue(PrintHash),
+            Status = p.GetValue(Status) is { } status ? Values.Endpoint("--status", status) : null,
+            Listen = Values.Endpoint("--listen", p.GetValue(Listen) ?? "127.0.0.1:8686"),
+            Backups = [.. (p.GetValue(Backups) ?? "127.0.0.1:8686").Split(',').Select(b => Values.Endpoint("--backups", b))],
+            Arbiter = p.GetValue(Arbiter)?["file:".Length..],
+            HeartbeatMs = Milliseconds(p, Heartbeat, 20),
+            FailureTimeoutMs = Milliseconds(p, FailureTimeout, 200),
+            MaxLagMs = Milliseconds(p, MaxLag, 100),
+            HashEveryMs = Milliseconds(p, HashEvery, 1000),
+            Name = p.GetValue(Name) ?? "default",
+            OverwriteDisk = p.GetValue(OverwriteDisk),
+            ForceStaleDisk = p.GetValue(ForceStaleDisk),
+            StateDir = p.GetValue(StateDir),
+            JsonLog = Values.OneOf("--log-format", p.GetValue(LogFormat) ?? "text", "text", "json") == "json",
+        };
+        if (options.Slice == 0) throw new UsageException("--slice takes a count of at least 1");
+        if (options.Kernel is null && (options.Initrd is not null || p.GetValue(Append) is not null)) throw new UsageException("--initrd and --append go with --kernel");
+        if (options.HeartbeatMs * 2 > options.FailureTimeoutMs) throw new UsageException("--failure-timeout must be at least twice --heartbeat");
+        options = Snapshots(options, p.GetValue(SaveSnapshot));
+        if (p.GetValue(Mac) is { } mac) options = options with { Mac = Values.Mac(mac) };
+        if (p.GetValue(Net) is { } net) options = Values.Net(options, net);
+        if (p.GetValue(Clock) is { } clock) options = Values.Clock(options, clock);
+        if (p.GetValue(HostForward) is { Length: > 0 } forwards) options = options with { Forwards = [.. forwards.Select(Values.Forward)] };
+        return options;
+    }
+
+    private static string CpuOf(string? text)
+    {
+        if (text == "pentium4") throw new HostException("--cpu pentium4 is not supported by this version of emu86 (it has no SSE); use pentium2", ExitCode.Usage);
+        return Values.OneOf("--cpu", text ?? "pentium2", "486", "pentium", "pentium2");
+    }
+
+    private static Role RoleOf(ParseResult p)
+    {
+        List<(string Name, Role Role)> asked = [];
+        if (p.GetValue(Primary)) asked.Add(("--primary", Role.Primary));
+        if (p.GetValue(Backup)) asked.Add(("--backup", Role.Backup));
+        if (p.GetValue(Record) is not null) asked.Add(("--record", Role.Record));
+        if (p.GetValue(Replay) is not null) asked.Add(("--replay", Role.Replay));
+        if (p.GetValue(Demo)) asked.Add(("--demo", Role.Demo));
+        if (p.GetValue(Switch) is not null) asked.Add(("--switch", Role.Switch));
+        if (asked.Count > 1) throw new UsageException($"{asked[0].Name} and {asked[1].Name} are different roles; give one");
+        return asked.Count == 0 ? Role.Standalone : asked[0].Role;
+    }
+
+    private static RunOptions Snapshots(RunOptions options, string? text)
+    {
+        if (text is null) return options;
+        int at = text.LastIndexOf('@');
+        if (at < 0) return options with { SaveSnapshot = text };
+        if (!ulong.TryParse(text[(at + 1)..], out ulong count)) throw new UsageException($"--save-snapshot takes FILE or FILE@COUNT, not \"{text}\"");
+        return options with { SaveSnapshot = text[..at], SaveSnapshotAt = count };
+    }
+
+    private static int Milliseconds(ParseResult p, Option<ulong?> option, int otherwise)
+    {
+        ulong? value = p.GetValue(option);
+        if (value is null) return otherwise;
+        return value is >= 1 and <= 3_600_000 ? (int)value : throw new UsageException($"{option.Name} takes 1 to 3600000 milliseconds");
+    }
+
+    private static Option<bool> Flag(string group, string name, string description) => Row(group, new Option<bool>(name) { Description = description });
+
+    private static Option<string> Text(string group, string name, string value, string description, params string[] aliases) =>
+        Row(group, new Option<string>(name, aliases) { Description = description, HelpName = value });
+
+    private static Option<string[]> Many(string group, string name, string value, string description) =>
+        Row(group, new Option<string[]>(name) { Description = description, HelpName = value });
+
+    private static Option<ulong?> Number(string group, string name, string value, string description) =>
+        Row(group, new Option<ulong?>(name) { Description = description, HelpName = value });
+
+    private static T Row<T>(string group, T option) where T : Option
+    {
+        Rows.Add((group, option));
+        return option;
+    }
+
+    /// <summary>--help by group.</summary>
+    private sealed class GroupedHelp : SynchronousCommandLineAction
+    {
+        public override int Invoke(ParseResult parseResult)
+        {
+            TextWriter to = parseResult.InvocationConfiguration.Output;
+            to.WriteLine("emu86: a deterministic PC in software, replayed in lockstep by a backup that takes over when the primary dies.");
+            to.WriteLine();
+            to.WriteLine("Usage: dotnet run --project Emu86.Ft -- [role] [options]");
+            to.WriteLine("Without a role: run one machine, unprotected. Without machine options: the embedded guest.");
+            foreach (IGrouping<string, (string Group, Option Option)> group in Rows.GroupBy(r => r.Group))
+            {
+                to.WriteLine();
+                to.WriteLine($"{group.Key}:");
+                foreach ((_, Option option) in group) WriteRow(to, option);
+            }
+            to.WriteLine();
+            to.WriteLine("Other:");
+            to.WriteLine($"  {"--help, -h",-36} This text");
+            to.WriteLine($"  {"--version",-36} The program's version");
+            to.WriteLine();
+            to.WriteLine("Exit codes: 0 powered off or stop reached; 1 failure; 2 usage; 3 another side is live; 4 diverged in --replay.");
+            return 0;
+        }
+
+        private static void WriteRow(TextWriter to, Option option)
+        {
+            string left = option.HelpName is null ? option.Name : $"{option.Name} {option.HelpName}";
+            if (option.Aliases.Count > 0) left += $" ({string.Join(", ", option.Aliases)})";
+            if (left.Length > 35)
+            {
+                to.WriteLine($"  {left}");
+                left = "";
+            }
+            to.WriteLine($"  {left,-36} {option.Description}");
+        }
+    }
+}

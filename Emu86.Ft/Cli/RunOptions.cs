@@ -1,0 +1,106 @@
+// What the command line asks for, as plain values.
+using Emu86.Devices;
+
+namespace Emu86.Ft.Cli;
+
+public enum Role
+{
+    Standalone,
+    Primary,
+    Backup,
+    Record,
+    Replay,
+    Demo,
+    Switch,
+}
+
+public enum NetKind
+{
+    None,
+    User,
+    Stream,
+    Tap,
+}
+
+/// <summary>A forwarded port: connections to Host:HostPort reach the guest's GuestPort.</summary>
+public sealed record HostForward(string Host, int HostPort, int GuestPort);
+
+/// <summary>A disk image as given: path and whether it must not be written.</summary>
+public sealed record DiskOption(string Path, bool ReadOnly);
+
+/// <summary>A HOST:PORT.</summary>
+public sealed record Endpoint(string Host, int Port)
+{
+    public override string ToString() => Host.Contains(':') ? $"[{Host}]:{Port}" : $"{Host}:{Port}";
+}
+
+/// <summary>Everything that a run was asked to do.</summary>
+public sealed record RunOptions
+{
+    public Role Role { get; init; }
+    public string? RecordFile { get; init; }
+    public string? ReplayFile { get; init; }
+    public ulong? Until { get; init; }
+    public Endpoint? SwitchAt { get; init; }
+
+    public long MemoryBytes { get; init; } = 128L << 20;
+    public string Cpu { get; init; } = "pentium2";
+    public DiskOption?[] Disks { get; init; } = [null, null, null, null];
+    public string Boot { get; init; } = "c";
+    public string? Kernel { get; init; }
+    public string? Initrd { get; init; }
+    public string Append { get; init; } = "";
+    public string? Bios { get; init; }
+    public string? VgaBios { get; init; }
+    public string? OptionRom { get; init; }
+    public NetKind Net { get; init; } = NetKind.User;
+    public IReadOnlyList<HostForward> Forwards { get; init; } = [];
+    public Endpoint? StreamAt { get; init; }
+    public string? StreamPath { get; init; }
+    public string? TapName { get; init; }
+    public NicModel Nic { get; init; } = NicModel.Ne2kPci;
+    public byte[] Mac { get; init; } = [0x52, 0x54, 0x00, 0x12, 0x34, 0x56];
+    public string Serial { get; init; } = "stdio";
+    public string Display { get; init; } = "none";
+    public int ExitPort { get; init; }
+    public bool DebugPort { get; init; }
+    public bool PostPort { get; init; }
+
+    /// <summary>Null: wall time.</summary>
+    public DateTimeOffset? RtcBase { get; init; }
+
+    /// <summary>Null: the default for the other options.</summary>
+    public bool? FixedClock { get; init; }
+
+    /// <summary>Nanoseconds per instruction, 32.32 fixed point.</summary>
+    public ulong ClockRate { get; init; } = Chipset.Clock.DefaultRate;
+
+    public ulong? StopAt { get; init; }
+    public string? SaveSnapshot { get; init; }
+    public ulong? SaveSnapshotAt { get; init; }
+    public string? Restore { get; init; }
+    public ulong? From { get; init; }
+
+    /// <summary>Longest run between host checks, in instructions.</summary>
+    public ulong Slice { get; init; } = 100_000;
+
+    public bool NoReboot { get; init; }
+    public bool PrintHash { get; init; }
+    public Endpoint? Status { get; init; }
+
+    public Endpoint Listen { get; init; } = new("127.0.0.1", 8686);
+    public IReadOnlyList<Endpoint> Backups { get; init; } = [new("127.0.0.1", 8686)];
+    public string? Arbiter { get; init; }
+    public int HeartbeatMs { get; init; } = 20;
+    public int FailureTimeoutMs { get; init; } = 200;
+    public int MaxLagMs { get; init; } = 100;
+    public int HashEveryMs { get; init; } = 1000;
+    public string Name { get; init; } = "default";
+    public bool OverwriteDisk { get; init; }
+    public bool ForceStaleDisk { get; init; }
+    public string? StateDir { get; init; }
+    public bool JsonLog { get; init; }
+
+    /// <summary>No guest software was named: the embedded guest runs.</summary>
+    public bool UsesEmbeddedGuest => Kernel is null && Disks.All(d => d is null) && Bios is null && Restore is null;
+}

@@ -1,0 +1,140 @@
+// Parsing of single option values; every mistake is a sentence.
+using System.Globalization;
+using Emu86.Ft.Host;
+
+namespace Emu86.Ft.Cli;
+
+/// <summary>A bad value on the command line.</summary>
+public sealed class UsageException(string message) : Exception(message);
+
+internal static class Values
+{
+    /// <summary>"128M", "1G", "65536K", or bytes.</summary>
+    public static long Size(string option, string text)
+    {
+        long unit = text.Length == 0 ? 0 : char.ToUpperInvariant(text[^1]) switch { 'K' => 1L << 10, 'M' => 1L << 20, 'G' => 1L << 30, _ => 1 };
+        string digits = unit == 1 || text.Length == 0 ? text : text[..^1];
+        if (!long.TryParse(digits, NumberStyles.None, CultureInfo.InvariantCulture, out long number) || number <= 0 || number > long.MaxValue / (1L << 30))
+        {
+            throw new UsageException($"{option} takes a size such as 128M or 1G, not \"{text}\"");
+        }
+        return number * unit;
+    }
+
+    public static Endpoint Endpoint(string option, string text)
+    {
+        int colon = text.LastIndexOf(':');
+        string host = colon < 0 ? "" : text[..colon].Trim('[', ']');
+        if (colon < 0 || !int.TryParse(text[(colon + 1)..], NumberStyles.None, CultureInfo.InvariantCulture, out int port) || port > 65535)
+        {
+            throw new UsageException($"{option} takes HOST:PORT, not \"{text}\"");
+        }
+        return new Endpoint(host.Length == 0 ? "127.0.0.1" : host, port);
+    }
+
+    public static int Port(string option, string text)
+    {
+        bool hex = text.StartsWith("0x", StringComparison.OrdinalIgnoreCase);
+        if (!int.TryParse(hex ? text[2..] : text, hex ? NumberStyles.AllowHexSpecifier : NumberStyles.None, CultureInfo.InvariantCulture, out int port) || port is < 1 or > 0xffff)
+        {
+            throw new UsageException($"{option} takes an I/O port such as 0xf4, not \"{text}\"");
+        }
+        return port;
+    }
+
+    public static byte[] Mac(string text)
+    {
+        string[] parts = text.Split(':', '-');
+        byte[] mac = new byte[6];
+        bool good = parts.Length == 6;
+        for (int n = 0; good && n < 6; n++) good = byte.TryParse(parts[n], NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out mac[n]);
+        if (!good) throw new UsageException($"--mac takes six hexadecimal bytes such as 52:54:00:12:34:56, not \"{text}\"");
+        if ((mac[0] & 1) != 0) throw new UsageException($"--mac {text} is a multicast address; the lowest bit of the first byte must be 0");
+        return mac;
+    }
+
+    /// <summary>PATH[,format=raw][,readonly].</summary>
+    public static DiskOption Disk(string option, string text)
+    {
+        string[] parts = text.Split(',');
+        bool readOnly = false;
+        foreach (string part in parts[1..])
+        {
+            if (part == "readonly") readOnly = true;
+            else if (part.StartsWith("format=", StringComparison.Ordinal) && part != "format=raw") throw new UsageException($"{option}: disk format \"{part[7..]}\" is not supported; convert the image to raw, for example with: qemu-img convert -O raw");
+            else if (part != "format=raw") throw new UsageException($"{option} takes PATH[,format=raw][,readonly], not \"{text}\"");
+        }
+        return new DiskOption(parts[0], readOnly);
+    }
+
+    /// <summary>tcp:HOST:PORT-:PORT (the host part may be empty).</summary>
+    public static HostForward Forward(string text)
+    {
+        string[] sides = text.StartsWith("tcp:", StringComparison.Ordinal) ? text[4..].Split('-', 2) : [];
+        if (sides.Length != 2 || !sides[1].StartsWith(':')) throw new UsageException($"hostfwd takes tcp:HOST:PORT-:PORT, not \"{text}\"");
+        Endpoint outside = Endpoint("hostfwd", sides[0]), inside = Endpoint("hostfwd", sides[1]);
+        return new HostForward(outside.Host, outside.Port, inside.Port);
+    }
+
+    /// <summary>none | user[,hostfwd=…]* | stream,addr=HOST:PORT | stream,path=SOCKET | tap,ifname=NAME.</summary>
+    public static RunOptions Net(RunOptions options, string text)
+    {
+        string[] parts = text.Split(',');
+        var forwards = new List<HostForward>();
+        foreach (string part in parts[1..])
+        {
+            int equals = part.IndexOf('=');
+            string key = equals < 0 ? part : part[..equals], value = equals < 0 ? "" : part[(equals + 1)..];
+            switch (parts[0], key)
+            {
+                case ("user", "hostfwd"): forwards.Add(Forward(value)); break;
+                case ("stream", "addr"): options = options with { StreamAt = Endpoint("--net stream,addr", value) }; break;
+                case ("stream", "path"): options = options with { StreamPath = value }; break;
+                case ("tap", "ifname"): options = options with { TapName = value }; break;
+                default: throw new UsageException($"--net {parts[0]} has no setting \"{part}\"");
+            }
+        }
+        options = options with { Forwards = forwards };
+        return parts[0] switch
+        {
+            "none" when parts.Length == 1 => options with { Net = NetKind.None },
+            "user" => options with { Net = NetKind.User },
+            "stream" when options.StreamAt is not null != options.StreamPath is not null => options with { Net = NetKind.Stream },
+            "stream" => throw new UsageException("--net stream takes either addr=HOST:PORT or path=SOCKET"),
+            "tap" when !string.IsNullOrEmpty(options.TapName) => options with { Net = NetKind.Tap },
+            "tap" => throw new UsageException("--net tap takes ifname=NAME"),
+            _ => throw new UsageException($"--net takes none, user, stream or tap, not \"{text}\""),
+        };
+    }
+
+    /// <summary>wall | fixed[,ns-per-instruction=X].</summary>
+    public static RunOptions Clock(RunOptions options, string text)
+    {
+        string[] parts = text.Split(',');
+        if (parts is ["wall"]) return options with { FixedClock = false };
+        if (parts is ["fixed"]) return options with { FixedClock = true };
+        const string key = "ns-per-instruction=";
+        if (parts is ["fixed", var rate] && rate.StartsWith(key, StringComparison.Ordinal)
+            && decimal.TryParse(rate[key.Length..], NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out decimal ns) && ns is >= 0.01m and <= 10_000m)
+        {
+            return options with { FixedClock = true, ClockRate = (ulong)(ns * 4294967296m) };
+        }
+        throw new UsageException($"--clock takes wall or fixed[,ns-per-instruction=X] with X from 0.01 to 10000, not \"{text}\"");
+    }
+
+    public static DateTimeOffset? RtcBase(string text)
+    {
+        if (text == "utc") return null;
+        if (DateTimeOffset.TryParse(text, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out DateTimeOffset time)) return time;
+        throw new UsageException($"--rtc-base takes utc or an ISO time such as 2026-01-01T00:00:00, not \"{text}\"");
+    }
+
+    public static string OneOf(string option, string text, params string[] choices) =>
+        choices.Contains(text) ? text : throw new UsageException($"{option} takes {string.Join(", ", choices)}, not \"{text}\"");
+
+    /// <summary>An option of the design that this version does not have yet.</summary>
+    public static void NotYet(string option, string? text)
+    {
+        if (text is not null) throw new HostException($"{option} is not supported by this version of emu86", ExitCode.Usage);
+    }
+}
