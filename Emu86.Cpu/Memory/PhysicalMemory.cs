@@ -172,6 +172,9 @@ public sealed unsafe class PhysicalMemory : IDisposable
         }
     }
 
+    /// <summary>Whether nothing answers at the page.</summary>
+    public bool IsUnclaimed(uint page) => ReadPages[page] == 0 && WritePages[page] == 0 && !IsWindow(page);
+
     /// <summary>Whether accesses to the page are visible to a device.</summary>
     public bool IsWindow(uint page)
     {

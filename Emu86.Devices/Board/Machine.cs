@@ -57,6 +57,9 @@ public sealed class Machine : IDisposable
     /// <summary>HLT with nothing pending.</summary>
     public bool IsHalted => _board.Processor.IsHalted;
 
+    /// <summary>Halted with interrupts off: no device can wake it.</summary>
+    public bool IsDeaf => _board.Processor.IsDeaf;
+
     /// <summary>Virtual nanoseconds of the next scheduled device event; <see cref="ulong.MaxValue"/> when there is none.</summary>
     public ulong NextEventNs => _board.Events.NextDueNs;
 

@@ -1,0 +1,149 @@
+// The board's own logic: reset and power, where device outputs become records, PCI and DMA views of memory.
+using System.Buffers.Binary;
+using System.IO.Hashing;
+using System.Runtime.InteropServices;
+using Emu86.Chipset;
+using Emu86.Cpu;
+using Emu86.Cpu.Memory;
+using Emu86.Devices.Ide;
+
+namespace Emu86.Devices;
+
+[StructLayout(LayoutKind.Sequential, Pack = 1)]
+internal struct BoardState
+{
+    /// <summary>Running hash over all disk writes: drive, address, data.</summary>
+    public UInt128 DiskWrites;
+
+    /// <summary>Frames and bytes sent so far: where in its output stream a machine is.</summary>
+    public ulong FramesSent, SerialBytesSent;
+
+    public byte ResetRequested;
+
+    /// <summary>0 running, else 1 + <see cref="StopReason"/>.</summary>
+    public byte Ended;
+}
+
+internal sealed class BoardLogic : IStateful, IMemoryMap, IDmaMemory, IFramePort, IDiskWriteObserver
+{
+    private readonly Board _board;
+    private readonly IOutputSink _outputs;
+    private BoardState _state;
+
+    public BoardLogic(Board board, IOutputSink outputs)
+    {
+        _board = board;
+        _outputs = outputs;
+        DebugPort = new BytePorts(_ => 0xe9, (_, value) => Emit(OutputKind.DebugByte, 0xe9, value));
+        // SeaBIOS looks for E9h here, too.
+        DebugPort402 = new BytePorts(_ => 0xe9, (_, value) => Emit(OutputKind.DebugByte, 0x402, value));
+        ExitPort = new ExitDevice(this);
+        _board = board;
+    }
+
+    public IPortDevice DebugPort { get; }
+
+    public IPortDevice DebugPort402 { get; }
+
+    public IPortDevice ExitPort { get; }
+
+    public string StateName => "board";
+
+    public int StateVersion => 1;
+
+    public StopReason? Ended => _state.Ended == 0 ? null : (StopReason)(_state.Ended - 1);
+
+    private PhysicalMemory Memory => _board.Memory;
+
+    /// <summary>Takes effect at the next boundary.</summary>
+    public void RequestReset()
+    {
+        _state.ResetRequested = 1;
+        _board.Processor.RequestExit();
+    }
+
+    public bool TakeReset()
+    {
+        bool asked = _state.ResetRequested != 0;
+        _state.ResetRequested = 0;
+        return asked;
+    }
+
+    public void PowerOff()
+    {
+        Emit(OutputKind.PowerOff, 0, 0);
+        End(StopReason.PoweredOff);
+    }
+
+    public void End(StopReason reason)
+    {
+        _state.Ended = (byte)(1 + (int)reason);
+        _board.Processor.RequestExit();
+    }
+
+    /// <summary>Where a serial port's bytes go.</summary>
+    public IBytePort Serial(int unit) => new SerialOut(this, unit);
+
+    public void Send(ReadOnlySpan<byte> frame)
+    {
+        _state.FramesSent++;
+        Emit(OutputKind.Frame, 0, 0, frame.ToArray());
+    }
+
+    public void Written(int drive, long lba, ReadOnlySpan<byte> data)
+    {
+        var hash = new XxHash128();
+        Span<byte> head = stackalloc byte[32];
+        BinaryPrimitives.WriteUInt128LittleEndian(head, _state.DiskWrites);
+        BinaryPrimitives.WriteInt64LittleEndian(head[16..], drive);
+        BinaryPrimitives.WriteInt64LittleEndian(head[24..], lba);
+        hash.Append(head);
+        hash.Append(data);
+        _state.DiskWrites = hash.GetCurrentHashAsUInt128();
+    }
+
+    public void Read(uint physical, Span<byte> destination) => Memory.Read(physical, destination);
+
+    public void Write(uint physical, ReadOnlySpan<byte> source) => Memory.Write(physical, source);
+
+    public bool IsFree(uint physical, uint size)
+    {
+        if ((physical & 0xfff) != 0 || (size & 0xfff) != 0) return false;
+        for (uint page = physical >> 12; page <= (physical + size - 1) >> 12; page++)
+        {
+            if (page < Memory.RamBytes >> 12 || !Memory.IsUnclaimed(page)) return false;
+        }
+        return true;
+    }
+
+    public void Map(uint physical, uint size, IMemoryWindow window) => Memory.MapWindow(physical, size, window);
+
+    public void Unmap(uint physical, uint size, IMemoryWindow window) => Memory.UnmapWindow(physical, size);
+
+    public void Save(ref StateWriter writer) => writer.Struct(_state);
+
+    public void Load(ref StateReader reader) => _state = reader.Struct<BoardState>();
+
+    private void Emit(OutputKind kind, int unit, ulong value, ReadOnlyMemory<byte> data = default) =>
+        _outputs.Emit(new Output(kind, new Position(_board.InstructionCount, _board.Clock.NowNs), unit, value, data));
+
+    private sealed class SerialOut(BoardLogic logic, int unit) : IBytePort
+    {
+        public void Put(byte value)
+        {
+            logic._state.SerialBytesSent++;
+            logic.Emit(OutputKind.SerialByte, unit, value);
+        }
+    }
+
+    private sealed class ExitDevice(BoardLogic logic) : IPortDevice
+    {
+        public uint ReadPort(int offset, int size) => uint.MaxValue >> (32 - 8 * size);
+
+        public void WritePort(int offset, int size, uint value)
+        {
+            logic.Emit(OutputKind.GuestExit, 0, value);
+            logic.End(StopReason.Ended);
+        }
+    }
+}
