@@ -3,6 +3,7 @@ using System.Runtime.InteropServices;
 using Emu86.Chipset;
 using Emu86.Cpu;
 using Emu86.Cpu.Memory;
+using Emu86.Devices.Debug;
 using Emu86.Devices.Ide;
 using Emu86.Devices.Net;
 using Emu86.Devices.Serial;
@@ -49,6 +50,7 @@ public sealed class Board : IProcessorBus, IInstructionCounter, IDisposable
         {
             if (disks[n] is { } disk) drives[n] = new AtaDrive(n, disk, new AtaIdentity("EMU86 HARDDISK", $"EMU86-{n}", "1.0"), Clock, Events, _logic);
         }
+        FirmwareConfig = new FwCfg((ulong)config.MemoryBytes, 1);
         Ide = new PiixIde(_logic, Irq(14), Irq(15), drives);
         WireSignals();
         WirePci();
@@ -95,6 +97,8 @@ public sealed class Board : IProcessorBus, IInstructionCounter, IDisposable
     public Uart16550 Com2 { get; }
 
     public Vga Vga { get; }
+
+    public FwCfg FirmwareConfig { get; }
 
     public PiixIde Ide { get; }
 
@@ -176,6 +180,7 @@ public sealed class Board : IProcessorBus, IInstructionCounter, IDisposable
     {
         System.A20Changed = Processor.SetA20;
         System.ResetRequested = _logic.RequestReset;
+        System.PostCodeWritten = _logic.PostCode;
         System.NmiRequested = Processor.RaiseNmi;
         Keyboard.A20Changed = open => System.A20 = open;
         Keyboard.ResetRequested = _logic.RequestReset;
@@ -223,7 +228,7 @@ public sealed class Board : IProcessorBus, IInstructionCounter, IDisposable
         _ports.Map(0x0a0, 2,  Pic.SlavePorts,      "8259A slave");
         _ports.Map(0x0b2, 2,  Power.ApmPorts,      "APM");
         _ports.Map(0x0c0, 32, Dma.WordController,  "8237 channels 4-7");
-        _ports.Map(0x0e9, 1,  _logic.DebugPort,    "debug port");
+        _ports.Map(0x0e9, 1,  new DebugPort(_logic.Debug(0xe9)), "debug port");
         _ports.Map(0x0f0, 2,  System.PortF0,       "coprocessor error");
         _ports.Map(0x170, 8,  Ide.Secondary,       "IDE secondary", 4);
         _ports.Map(0x1f0, 8,  Ide.Primary,         "IDE primary", 4);
@@ -232,18 +237,19 @@ public sealed class Board : IProcessorBus, IInstructionCounter, IDisposable
         _ports.Map(0x3b0, 48, Vga,                 "VGA");
         _ports.Map(0x3f6, 1,  Ide.Primary.ControlPort, "IDE primary control");
         _ports.Map(0x3f8, 8,  Com1,                "COM1");
-        _ports.Map(0x402, 1,  _logic.DebugPort402, "firmware debug port");
+        _ports.Map(0x402, 1,  new DebugPort(_logic.Debug(0x402)), "firmware debug port");
+        _ports.Map(0x510, 2,  FirmwareConfig,      "fw_cfg", 2);
         _ports.Map(0x4d0, 2,  Pic.EdgeLevelPorts,  "ELCR");
         _ports.Map(0xcf8, 8,  Pci,                 "PCI configuration", 4);
         if (IsaNic is not null) _ports.Map(0x300, 32, IsaNic, "NE2000", 4);
-        if (_config.ExitPort != 0) _ports.Map(_config.ExitPort, 4, _logic.ExitPort, "isa-debug-exit", 4);
+        if (_config.ExitPort != 0) _ports.Map(_config.ExitPort, 4, new IsaDebugExit(_logic.Exit), "isa-debug-exit", 4);
     }
 
     private List<IStateful> CollectUnits()
     {
         var units = new List<IStateful>
         {
-            Processor, Clock, Events, _logic, Pic, Pit, Rtc, System, Dma, Pci, Bridge.Pci, Isa.Pci, Isa, Power.Pci, Power, Keyboard, Com1, Com2, Vga,
+            Processor, Clock, Events, _logic, Pic, Pit, Rtc, System, Dma, Pci, Bridge.Pci, Isa.Pci, Isa, Power.Pci, Power, Keyboard, Com1, Com2, Vga, FirmwareConfig,
         };
         units.AddRange(Ide.Units);
         if (PciNic is not null) units.AddRange([PciNic.Function, PciNic, PciNic.Controller]);
@@ -265,7 +271,7 @@ public sealed class Board : IProcessorBus, IInstructionCounter, IDisposable
         foreach (Action reset in new Action[]
         {
             Pic.Reset, Pit.Reset, Rtc.Reset, System.Reset, Dma.Reset, Pci.Reset, Bridge.Reset, Isa.Reset, Power.Pci.Reset, Power.Reset, Keyboard.Reset,
-            Com1.Reset, Com2.Reset, Vga.Reset, Ide.Reset,
+            Com1.Reset, Com2.Reset, Vga.Reset, FirmwareConfig.Reset, Ide.Reset,
         })
         {
             reset();

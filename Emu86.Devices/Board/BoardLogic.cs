@@ -34,18 +34,7 @@ internal sealed class BoardLogic : IStateful, IMemoryMap, IDmaMemory, IFramePort
     {
         _board = board;
         _outputs = outputs;
-        DebugPort = new BytePorts(_ => 0xe9, (_, value) => Emit(OutputKind.DebugByte, 0xe9, value));
-        // SeaBIOS looks for E9h here, too.
-        DebugPort402 = new BytePorts(_ => 0xe9, (_, value) => Emit(OutputKind.DebugByte, 0x402, value));
-        ExitPort = new ExitDevice(this);
-        _board = board;
     }
-
-    public IPortDevice DebugPort { get; }
-
-    public IPortDevice DebugPort402 { get; }
-
-    public IPortDevice ExitPort { get; }
 
     public string StateName => "board";
 
@@ -81,8 +70,21 @@ internal sealed class BoardLogic : IStateful, IMemoryMap, IDmaMemory, IFramePort
         _board.Processor.RequestExit();
     }
 
+    /// <summary>isa-debug-exit.</summary>
+    public void Exit(uint value)
+    {
+        Emit(OutputKind.GuestExit, 0, value);
+        End(StopReason.Ended);
+    }
+
+    /// <summary>A byte for people: POST codes.</summary>
+    public void PostCode(byte value) => Emit(OutputKind.DebugByte, 0x80, value);
+
     /// <summary>Where a serial port's bytes go.</summary>
-    public IBytePort Serial(int unit) => new SerialOut(this, unit);
+    public IBytePort Serial(int unit) => new ByteOut(this, OutputKind.SerialByte, unit);
+
+    /// <summary>Where a debug port's bytes go.</summary>
+    public IBytePort Debug(int port) => new ByteOut(this, OutputKind.DebugByte, port);
 
     public void Send(ReadOnlySpan<byte> frame)
     {
@@ -127,23 +129,12 @@ internal sealed class BoardLogic : IStateful, IMemoryMap, IDmaMemory, IFramePort
     private void Emit(OutputKind kind, int unit, ulong value, ReadOnlyMemory<byte> data = default) =>
         _outputs.Emit(new Output(kind, new Position(_board.InstructionCount, _board.Clock.NowNs), unit, value, data));
 
-    private sealed class SerialOut(BoardLogic logic, int unit) : IBytePort
+    private sealed class ByteOut(BoardLogic logic, OutputKind kind, int unit) : IBytePort
     {
         public void Put(byte value)
         {
-            logic._state.SerialBytesSent++;
-            logic.Emit(OutputKind.SerialByte, unit, value);
-        }
-    }
-
-    private sealed class ExitDevice(BoardLogic logic) : IPortDevice
-    {
-        public uint ReadPort(int offset, int size) => uint.MaxValue >> (32 - 8 * size);
-
-        public void WritePort(int offset, int size, uint value)
-        {
-            logic.Emit(OutputKind.GuestExit, 0, value);
-            logic.End(StopReason.Ended);
+            if (kind == OutputKind.SerialByte) logic._state.SerialBytesSent++;
+            logic.Emit(kind, unit, value);
         }
     }
 }

@@ -1,0 +1,14 @@
+// Which network the options ask for.
+using Emu86.Ft.Cli;
+
+namespace Emu86.Ft.Host.Net;
+
+public static class Networks
+{
+    /// <summary>Opens the network of the options; null without one.</summary>
+    public static IHostNetwork? Open(RunOptions options) => options.Net switch
+    {
+        NetKind.None => null,
+        _ => throw new HostException($"--net {options.Net} is not supported by this version of emu86", ExitCode.Usage),
+    };
+}

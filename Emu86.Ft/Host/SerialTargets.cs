@@ -1,0 +1,127 @@
+// Where COM1 goes on the host.
+using System.Net.Sockets;
+using Emu86.Ft.Cli;
+
+namespace Emu86.Ft.Host;
+
+/// <summary>One end of a serial cable.</summary>
+public interface ISerialTarget : IDisposable
+{
+    /// <summary>A byte from the guest.</summary>
+    void Put(byte value);
+
+    /// <summary>What was put becomes visible. Called at slice boundaries.</summary>
+    void Flush();
+
+    /// <summary>Begins to deliver typed bytes, on any thread.</summary>
+    void Start(Action<byte[]> typed);
+}
+
+public static class SerialTargets
+{
+    /// <summary>stdio, null, file:PATH or tcp:HOST:PORT.</summary>
+    public static ISerialTarget Open(string target)
+    {
+        if (target == "null") return new NullSerial();
+        if (target == "stdio") return new StreamSerial(Console.OpenStandardOutput(), Console.OpenStandardInput());
+        if (target.StartsWith("file:", StringComparison.Ordinal))
+        {
+            try
+            {
+                return new StreamSerial(new FileStream(target[5..], FileMode.Create, FileAccess.Write, FileShare.Read), null);
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                throw new HostException($"--serial {target} cannot be written: {e.Message}");
+            }
+        }
+        if (target.StartsWith("tcp:", StringComparison.Ordinal))
+        {
+            Endpoint to = Values.Endpoint("--serial tcp", target[4..]);
+            try
+            {
+                NetworkStream stream = new TcpClient(to.Host, to.Port) { NoDelay = true }.GetStream();
+                return new StreamSerial(stream, stream);
+            }
+            catch (SocketException e)
+            {
+                throw new HostException($"--serial {target}: nobody answers there ({e.Message}); start a listener first, for example: nc -l {to.Port}");
+            }
+        }
+        throw new UsageException($"--serial takes stdio, null, file:PATH or tcp:HOST:PORT, not \"{target}\"");
+    }
+
+    private sealed class NullSerial : ISerialTarget
+    {
+        public void Put(byte value)
+        {
+        }
+
+        public void Flush()
+        {
+        }
+
+        public void Start(Action<byte[]> typed)
+        {
+        }
+
+        public void Dispose()
+        {
+        }
+    }
+
+    private sealed class StreamSerial(Stream output, Stream? input) : ISerialTarget
+    {
+        private readonly byte[] _buffer = new byte[4096];
+        private int _count;
+        private bool _broken;
+
+        public void Put(byte value)
+        {
+            _buffer[_count++] = value;
+            if (_count == _buffer.Length) Flush();
+        }
+
+        public void Flush()
+        {
+            if (_count == 0) return;
+            try
+            {
+                if (!_broken) output.Write(_buffer, 0, _count);
+                if (!_broken) output.Flush();
+            }
+            catch (IOException)
+            {
+                // The reader has gone (a closed pipe): the guest goes on, as with a pulled cable.
+                _broken = true;
+            }
+            _count = 0;
+        }
+
+        public void Start(Action<byte[]> typed)
+        {
+            if (input is null) return;
+            var thread = new Thread(() => Read(input, typed)) { IsBackground = true, Name = "serial input" };
+            thread.Start();
+        }
+
+        public void Dispose()
+        {
+            Flush();
+            output.Dispose();
+        }
+
+        private static void Read(Stream input, Action<byte[]> typed)
+        {
+            byte[] buffer = new byte[256];
+            try
+            {
+                for (int got; (got = input.Read(buffer)) > 0;) typed(buffer[..got]);
+            }
+            catch (Exception e) when (e is IOException or ObjectDisposedException)
+            {
+                // The other end has gone: no more input.
+            }
+        }
+    }
+}

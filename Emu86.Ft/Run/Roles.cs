@@ -1,0 +1,15 @@
+// Which driver runs for which role.
+using Emu86.Ft.Cli;
+using Emu86.Ft.Host;
+
+namespace Emu86.Ft.Run;
+
+public static class Roles
+{
+    /// <summary>Runs the role; returns the exit code.</summary>
+    public static int Run(RunOptions options) => options.Role switch
+    {
+        Role.Standalone => new Standalone(options).Run(),
+        _ => throw new HostException($"role {options.Role} is not supported by this version of emu86", ExitCode.Usage),
+    };
+}
