@@ -5,6 +5,7 @@ using Emu86.Cpu;
 using Emu86.Cpu.Memory;
 using Emu86.Devices.Debug;
 using Emu86.Devices.Ide;
+using Emu86.Devices.Input;
 using Emu86.Devices.Net;
 using Emu86.Devices.Serial;
 using Emu86.Devices.Video;
@@ -25,7 +26,7 @@ public sealed class Board : IProcessorBus, IInstructionCounter, IDisposable
         Memory = new PhysicalMemory((uint)config.MemoryBytes);
         Clock = new Clock(this);
         Events = new EventQueue();
-        Processor = new Processor(Memory, this, CpuModel.Named(config.Cpu));
+        Processor = new Processor(Memory, this, CpuModel.ByName(config.Cpu)!);
         Events.DeadlineChanged = Processor.RequestExit;
         Clock.Rate = config.ClockRate;
         _roms = new Roms(config, Memory);
@@ -41,7 +42,9 @@ public sealed class Board : IProcessorBus, IInstructionCounter, IDisposable
         Isa = new Piix3(Pic);
         // IRQ 9 is shared by the SCI and PCI interrupts: each source has a wire of its own (inputs 16 to 31 are PIIX3's).
         Power = new AcpiPm(Clock, Events, Irq(9));
-        Keyboard = new Input.I8042(Clock, Events, Irq(1), Irq(12));
+        Keyboard = new Ps2Keyboard(Clock, Events);
+        Mouse = new Ps2Mouse(Clock, Events);
+        KeyboardController = new I8042(Clock, Events, Keyboard, Mouse, Irq(1), Irq(12), () => System.A20, open => System.A20 = open);
         Com1 = new Uart16550("com1", Clock, Events, Irq(4), _logic.Serial(0));
         Com2 = new Uart16550("com2", Clock, Events, Irq(3), _logic.Serial(1));
         Vga = new Vga(Clock);
@@ -90,7 +93,11 @@ public sealed class Board : IProcessorBus, IInstructionCounter, IDisposable
 
     public AcpiPm Power { get; }
 
-    public Input.I8042 Keyboard { get; }
+    public Ps2Keyboard Keyboard { get; }
+
+    public Ps2Mouse Mouse { get; }
+
+    public I8042 KeyboardController { get; }
 
     public Uart16550 Com1 { get; }
 
@@ -146,11 +153,9 @@ public sealed class Board : IProcessorBus, IInstructionCounter, IDisposable
             case InputKind.SerialBytes:
                 foreach (byte b in input.Data.Span) (input.Unit == 0 ? Com1 : Com2).Receive(b);
                 break;
-            case InputKind.Key:
-                foreach (byte b in input.Data.Span) Keyboard.InjectScanCode(b);
-                break;
+            case InputKind.Key: Keyboard.Inject(input.Data.Span); break;
             case InputKind.Mouse:
-                Keyboard.InjectMouse((int)(input.Value0 >> 32), (int)input.Value0, (int)(input.Value1 >> 32), (byte)input.Value1);
+                Mouse.Inject((int)(input.Value0 >> 32), (int)input.Value0, (int)(input.Value1 >> 32), (byte)input.Value1);
                 break;
             case InputKind.RateChange: Clock.Rate = input.Value0; break;
             case InputKind.Reset: _logic.RequestReset(); break;
@@ -182,8 +187,7 @@ public sealed class Board : IProcessorBus, IInstructionCounter, IDisposable
         System.ResetRequested = _logic.RequestReset;
         System.PostCodeWritten = _logic.PostCode;
         System.NmiRequested = Processor.RaiseNmi;
-        Keyboard.A20Changed = open => System.A20 = open;
-        Keyboard.ResetRequested = _logic.RequestReset;
+        KeyboardController.ResetRequested = _logic.RequestReset;
         Pci.ResetRequested = _ => _logic.RequestReset();
         Power.SoftOff = _logic.PowerOff;
         Bridge.ShadowChanged = region => _roms.Shadow(region);
@@ -218,9 +222,9 @@ public sealed class Board : IProcessorBus, IInstructionCounter, IDisposable
         _ports.Map(0x000, 16, Dma.ByteController,  "8237 channels 0-3");
         _ports.Map(0x020, 2,  Pic.MasterPorts,     "8259A master");
         _ports.Map(0x040, 4,  Pit,                 "8254");
-        _ports.Map(0x060, 1,  Keyboard.DataPort,   "8042 data");
+        _ports.Map(0x060, 1,  KeyboardController.DataPort,  "8042 data");
         _ports.Map(0x061, 1,  System.Port61,       "system control B");
-        _ports.Map(0x064, 1,  Keyboard.StatusPort, "8042 command");
+        _ports.Map(0x064, 1,  KeyboardController.CommandPort, "8042 command");
         _ports.Map(0x070, 2,  Rtc,                 "MC146818");
         _ports.Map(0x080, 1,  System.Port80,       "POST code");
         _ports.Map(0x081, 15, Dma.PageRegisters,   "DMA pages");
@@ -249,7 +253,7 @@ public sealed class Board : IProcessorBus, IInstructionCounter, IDisposable
     {
         var units = new List<IStateful>
         {
-            Processor, Clock, Events, _logic, Pic, Pit, Rtc, System, Dma, Pci, Bridge.Pci, Isa.Pci, Isa, Power.Pci, Power, Keyboard, Com1, Com2, Vga, FirmwareConfig,
+            Processor, Clock, Events, _logic, Pic, Pit, Rtc, System, Dma, Pci, Bridge.Pci, Isa.Pci, Isa, Power.Pci, Power, Keyboard, Mouse, KeyboardController, Com1, Com2, Vga, FirmwareConfig,
         };
         units.AddRange(Ide.Units);
         if (PciNic is not null) units.AddRange([PciNic.Function, PciNic, PciNic.Controller]);
@@ -261,6 +265,7 @@ public sealed class Board : IProcessorBus, IInstructionCounter, IDisposable
     {
         new CmosSettings((ulong)_config.MemoryBytes, Disk0: Geometry(0), Disk1: Geometry(1), BootOrder: (ushort)_config.BootOrder).Fill(Rtc);
         System.A20 = true;
+        Processor.SetA20(true);
         StartFirmware();
     }
 
@@ -270,7 +275,7 @@ public sealed class Board : IProcessorBus, IInstructionCounter, IDisposable
         Processor.Reset();
         foreach (Action reset in new Action[]
         {
-            Pic.Reset, Pit.Reset, Rtc.Reset, System.Reset, Dma.Reset, Pci.Reset, Bridge.Reset, Isa.Reset, Power.Pci.Reset, Power.Reset, Keyboard.Reset,
+            Pic.Reset, Pit.Reset, Rtc.Reset, System.Reset, Dma.Reset, Pci.Reset, Bridge.Reset, Isa.Reset, Power.Pci.Reset, Power.Reset, Keyboard.Reset, Mouse.Reset, KeyboardController.Reset,
             Com1.Reset, Com2.Reset, Vga.Reset, FirmwareConfig.Reset, Ide.Reset,
         })
         {
@@ -279,6 +284,7 @@ public sealed class Board : IProcessorBus, IInstructionCounter, IDisposable
         PciNic?.Reset();
         IsaNic?.Reset();
         System.A20 = true;
+        Processor.SetA20(true);
         StartFirmware();
     }
 
