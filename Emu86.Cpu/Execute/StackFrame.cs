@@ -51,13 +51,13 @@ internal unsafe struct StackFrame
         {
             _esp = Down(_esp);
             uint linear = _stack.Base + Masked(_esp);
-            bool written = _size == 4
-                ? SlowAccess.WriteAs(c, i, linear, 4, _values[n], _user)
-                : SlowAccess.WriteAs(c, i, linear, 2, (ushort)_values[n], _user);
-            Check.That(written);
+            Check.That(_size == 4 ? WriteOne(c, i, linear, _values[n]) : WriteOne(c, i, linear, (ushort)_values[n]));
         }
         return _esp;
     }
+
+    private readonly bool WriteOne<T>(Ctx* c, Insn* i, uint linear, T value) where T : unmanaged =>
+        _user ? Linear.Write(c, i, linear, value) : SystemLinear.Write(c, i, linear, value);
 
     private readonly bool Fits(uint offset)
     {

@@ -9,11 +9,23 @@ namespace Emu86.Cpu.Memory;
 public static unsafe class SystemLinear
 {
     /// <summary>As <see cref="Linear.Read{T}"/>.</summary>
-    public static T* Read<T>(Ctx* c, Insn* i, uint linear) where T : unmanaged => (T*)SlowAccess.ReadAs(c, i, linear, (uint)sizeof(T), user: false);
+    public static T* Read<T>(Ctx* c, Insn* i, uint linear) where T : unmanaged
+    {
+        TlbEntry* e = c->TlbSupervisor + ((linear >> 12) & (TlbEntry.Entries - 1));
+        return ((linear + (uint)(sizeof(T) - 1)) & 0xffff_f000) == e->TagRead
+            ? (T*)(e->Addend + (nint)linear)
+            : (T*)SlowAccess.ReadAs(c, i, linear, (uint)sizeof(T), user: false);
+    }
 
     /// <summary>As <see cref="Linear.Write{T}"/>.</summary>
     public static bool Write<T>(Ctx* c, Insn* i, uint linear, T value) where T : unmanaged
     {
+        TlbEntry* e = c->TlbSupervisor + ((linear >> 12) & (TlbEntry.Entries - 1));
+        if (((linear + (uint)(sizeof(T) - 1)) & 0xffff_f000) == e->TagWrite)
+        {
+            *(T*)(e->Addend + (nint)linear) = value;
+            return true;
+        }
         ulong wide = 0;
         Unsafe.As<ulong, T>(ref wide) = value;
         return SlowAccess.WriteAs(c, i, linear, (uint)sizeof(T), wide, user: false);
@@ -31,11 +43,15 @@ public static unsafe class SlowAccess
     /// <param name="size">1 to 4096 bytes.</param>
     public static bool Probe(Ctx* c, Insn* i, uint linear, uint size, bool write, bool supervisor)
     {
+        bool user = !supervisor && c->S.Cpl == 3;
+        // What the fast path admits needs no look.
+        TlbEntry* e = (user ? c->TlbUser : c->TlbSupervisor) + ((linear >> 12) & (TlbEntry.Entries - 1));
+        if (((linear + (size - 1)) & 0xffff_f000) == (write ? e->TagWrite : e->TagRead)) return true;
         Mmu mmu = Ctx.ProcessorOf(c).Mmu;
         for (uint left = size, at = linear; left > 0;)
         {
             uint chunk = uint.Min(left, 4096 - (at & 0xfff));
-            if (!mmu.Translate(i, at, write, !supervisor && c->S.Cpl == 3, out Translation t)) return false;
+            if (!mmu.Translate(i, at, write, user, out Translation t)) return false;
             if (MustBeAlone(c, t.Page | (at & 0xfff), chunk, write)) return Ctx.NeedAlone(c, i);
             at += chunk;
             left -= chunk;
