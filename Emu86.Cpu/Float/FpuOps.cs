@@ -187,6 +187,7 @@ public static class FpuOps
 
     public static void Sine(ref FpuState fpu)
     {
+        SetConditions(ref fpu, 0, Fsw.C2);
         if (fpu.IsEmpty(0)) { Underflow(ref fpu, 0, pop: false); return; }
         ref Float80 top = ref FpuState.St(ref fpu, 0);
         uint flags = Transcendental80.Sine(top, fpu.Control, ref top);
@@ -196,6 +197,7 @@ public static class FpuOps
 
     public static void Cosine(ref FpuState fpu)
     {
+        SetConditions(ref fpu, 0, Fsw.C2);
         if (fpu.IsEmpty(0)) { Underflow(ref fpu, 0, pop: false); return; }
         ref Float80 top = ref FpuState.St(ref fpu, 0);
         uint flags = Transcendental80.Cosine(top, fpu.Control, ref top);
@@ -206,6 +208,7 @@ public static class FpuOps
     /// <summary>FSINCOS: ST(0) ← sine, push cosine.</summary>
     public static void SineCosine(ref FpuState fpu)
     {
+        SetConditions(ref fpu, 0, Fsw.C2);
         if (!CanReplaceAndPush(ref fpu)) return;
         ref Float80 top = ref FpuState.St(ref fpu, 0);
         Float80 sine = default, cosine = default;
@@ -219,6 +222,7 @@ public static class FpuOps
     /// <summary>FPTAN: ST(0) ← tangent, push 1.0 (a NaN operand is pushed too).</summary>
     public static void Tangent(ref FpuState fpu)
     {
+        SetConditions(ref fpu, 0, Fsw.C2);
         if (!CanReplaceAndPush(ref fpu)) return;
         ref Float80 top = ref FpuState.St(ref fpu, 0);
         uint flags = Transcendental80.Tangent(top, fpu.Control, ref top);

@@ -28,10 +28,9 @@ public static class Transcendental80
             return 0;
         }
         Trigonometry80.Reduce(a, out int quadrant, out bool negative, out Wide r);
-        Wide sine = Trigonometry80.Sine(r), cosine = Trigonometry80.Cosine(r);
         if (negative) sign ^= Float80.SignBit;
-        if ((quadrant & 1) != 0) return flags | (cosine / sine).Pack(sign ^ Float80.SignBit, control, ref result);
-        return flags | (sine / cosine).Pack(sign, control, ref result);
+        if ((quadrant & 1) == 0) return flags | Trigonometry80.Tangent(r).Pack(sign, control, ref result);
+        return flags | (Trigonometry80.Cosine(r) / Trigonometry80.Sine(r)).Pack(sign ^ Float80.SignBit, control, ref result);
     }
 
     /// <summary>The angle of the vector (x, y).</summary>
@@ -82,9 +81,12 @@ public static class Transcendental80
         {
             // 1 and −1 are the last defined operands; beyond, the operand comes back (docs/x87.md).
             if (a.Exponent == Float80.Bias && a.Significand == Float80.IntegerBit)
+            {
                 Round80.Store(ref result, sign | (sign != 0 ? Float80.Bias - 1u : (uint)Float80.Bias), Float80.IntegerBit);
-            else Round80.Store(ref result, a.SignExponent, a.Significand);
-            return flags;
+                return flags;
+            }
+            Round80.Store(ref result, a.SignExponent, a.Significand);
+            return flags | Fsw.Precision;
         }
         Wide value = Logarithm80.Exp2Minus1(Wide.From(a.Significand, a.SignExponent), sign != 0);
         return flags | value.Pack(sign, control, ref result);

@@ -78,6 +78,15 @@ internal static class Trigonometry80
         return Wide.Normalize(Wide.CosineSeries(Wide.MultiplyHigh(fraction, fraction)), -1);
     }
 
+    internal static Wide Tangent(Wide r)
+    {
+        if (r.Exponent >= -30) return Sine(r) / Cosine(r);
+        // Where the quotient's error would hide what tan r exceeds r by: r (1 + r²/3 + 2r⁴/15 + …).
+        UInt128 fraction = r.ToFixed(128), z = Wide.MultiplyHigh(fraction, fraction);
+        UInt128 more = Wide.MultiplyHigh(r.Significand, z / 3 + Wide.MultiplyHigh(z, z) / 15 * 2), sum = r.Significand + more;
+        return sum >= more ? new Wide(sum, r.Exponent) : new Wide(sum >> 1 | (UInt128)1 << 127, r.Exponent + 1);
+    }
+
     /// <summary>The angle of (x, y) in the first quadrant, both positive and finite, mirrored to the second if asked.</summary>
     internal static Wide Angle(Wide y, Wide x, bool second)
     {

@@ -39,6 +39,27 @@ internal static class HostFpu
         return null;
     }
 
+    /// <summary>Takes over from the host what a transcendental may differ in: the last place of registers, and C1 which tells
+    /// how they were rounded.</summary>
+    public static void TolerateLastPlace(Span<byte> host, ref FpuState fpu)
+    {
+        ushort status = BinaryPrimitives.ReadUInt16LittleEndian(host[4..]);
+        if ((status & Fsw.StackFault) == 0) BinaryPrimitives.WriteUInt16LittleEndian(host[4..], (ushort)(status & ~Fsw.C1 | fpu.Status & Fsw.C1));
+        for (uint i = 0; i < 8; i++)
+        {
+            int at = 28 + 10 * (int)i;
+            ref Float80 st = ref FpuState.St(ref fpu, i);
+            ulong significand = BinaryPrimitives.ReadUInt64LittleEndian(host[at..]);
+            ushort signExponent = BinaryPrimitives.ReadUInt16LittleEndian(host[(at + 8)..]);
+            if (((signExponent ^ st.SignExponent) & Float80.SignBit) != 0 || st.Exponent == 0x7FFF) continue;
+            // Neighbours may lie in different binades.
+            if (Place(significand, signExponent) - Place(st.Significand, st.SignExponent) + 1 <= 2) st = new Float80(significand, signExponent);
+        }
+    }
+
+    private static UInt128 Place(ulong significand, ushort signExponent)
+        => ((UInt128)(signExponent & 0x7FFFu) << 63) + (significand & ~Float80.IntegerBit);
+
     /// <summary>Operands that meet: special values, neighbours of the limits of all formats, near and far exponents.</summary>
     public static Float80 Operand(Random random)
     {
