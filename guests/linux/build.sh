@@ -131,7 +131,7 @@ modules pci.order ne2k-pci
 modules isa.order ne
 
 # --- initrd.gz and disk.img --------------------------------------------------------------------------------------
-# Fixed times, orders and identifiers: the same packages give the same files.
+# Fixed times, orders and identifiers: the same packages give the same initrd (the disk differs in inode change times).
 find "$root" -exec touch -h -d @0 {} +
 (cd "$root" && find . | sort | cpio --quiet -o -H newc -R 0:0 --reproducible | gzip -9n) > "$work/initrd.gz"
 
