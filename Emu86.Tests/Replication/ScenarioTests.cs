@@ -1,0 +1,262 @@
+// The protocol's main cases as transcripts: what each side does, line by line.
+namespace Emu86.Tests.Replication;
+
+public sealed class ScenarioTests
+{
+    [Fact]
+    public void Arming_gates_first_then_asks_the_arbiter_then_tells_the_backup()
+    {
+        ProtocolScenario s = new();
+        s.Wait(5);
+        s.Run(8);
+        s.Wait(5);
+        Assert.Equal("""
+            primary AskArbiter Read from epoch 0
+            primary AskArbiter Start from epoch 0
+            primary Live 1
+            primary Connect candidate 0
+            primary Send Hello session 7 epoch 1 clone
+            backup  Send Welcome session 7 received 0
+            primary BeginClone
+            primary Send CloneEnd at 0 next 1
+            primary Send [1] Frontier 0 released 0
+            backup  LoadClone
+            backup  Send Ack received 1 executed 0
+            backup  Send CloneLoaded
+            primary Send [2] Frontier 8 released 0
+            backup  Send Ack received 2 executed 1
+            backup  RunTo 8
+            primary AskArbiter Update from epoch 1
+            backup  Send Ack received 2 executed 2
+            primary Send [3] Frontier 8 released 0
+            primary Send [4] Armed epoch 1
+            backup  Send Ack received 3 executed 2
+            backup  Report armed under epoch 1
+            backup  Send Ack received 4 executed 3
+
+            """, s.Transcript);
+    }
+
+    [Fact]
+    public void An_output_leaves_when_the_frontier_after_it_is_acknowledged()
+    {
+        ProtocolScenario s = new ProtocolScenario().Protected();
+        s.Input(7);
+        s.Run(8);
+        s.Wait(5);
+        Assert.Equal("""
+            primary Send [5] Input RateChange at 8
+            primary Inject RateChange at 8
+            primary Send [6] Frontier 16 released 0
+            backup  Send Ack received 6 executed 4
+            backup  Inject RateChange at 8
+            backup  RunTo 16
+            primary Release Frame #1
+            backup  Send Ack received 6 executed 6
+
+            """, s.Transcript);
+    }
+
+    [Fact]
+    public void An_output_that_was_acknowledged_but_not_sent_is_sent_by_the_backup()
+    {
+        ProtocolScenario s = new ProtocolScenario().Protected();
+        s.AcknowledgementsAreLost = true;
+        s.Input(7);
+        s.Run(8);
+        s.Crash();
+        s.Wait(260);
+        Assert.Equal("""
+            primary Send [5] Input RateChange at 8
+            primary Inject RateChange at 8
+            primary Send [6] Frontier 16 released 0
+            backup  Send Ack received 6 executed 4
+            backup  Inject RateChange at 8
+            backup  RunTo 16
+            -- the primary crashes
+            backup  Report going live: no sign of life from the primary
+            backup  AskArbiter Claim from epoch 1
+            backup  Report won epoch 2
+            backup  TakeOverWorld
+            backup  Release Frame #1
+            backup  CloseListener
+            backup  BecomePrimary 2
+
+            """, s.Transcript);
+    }
+
+    [Fact]
+    public void What_was_never_acknowledged_never_happened()
+    {
+        ProtocolScenario s = new ProtocolScenario().Protected();
+        s.LinkIsUp = false;
+        s.Input(7);
+        s.Run(8);
+        s.Crash();
+        s.Wait(260);
+        Assert.Equal("""
+            primary Send [5] Input RateChange at 8
+            primary Inject RateChange at 8
+            primary Send [6] Frontier 16 released 0
+            -- the primary crashes
+            backup  Report going live: no sign of life from the primary
+            backup  AskArbiter Claim from epoch 1
+            backup  Report won epoch 2
+            backup  TakeOverWorld
+            backup  CloseListener
+            backup  BecomePrimary 2
+
+            """, s.Transcript);
+    }
+
+    [Fact]
+    public void Cut_apart_and_without_an_arbiter_both_wait_and_then_one_wins()
+    {
+        ProtocolScenario s = new ProtocolScenario().Protected();
+        s.LinkIsUp = false;
+        s.Input(7);
+        s.Run(8);
+        s.ArbiterIsUp = false;
+        s.Wait(300);
+        s.Note("the arbiter is back");
+        s.ArbiterIsUp = true;
+        s.Wait(200);
+        Assert.Equal("""
+            primary Send [5] Input RateChange at 8
+            primary Inject RateChange at 8
+            primary Send [6] Frontier 16 released 0
+            primary SetSpeed 984
+            primary SetSpeed 920
+            primary SetSpeed 814
+            primary SetSpeed 679
+            primary SetSpeed 533
+            primary SetSpeed 391
+            primary SetSpeed 267
+            primary SetSpeed 169
+            primary SetSpeed 98
+            primary SetSpeed 52
+            primary SetSpeed 25
+            primary SetSpeed 20
+            primary Disconnect
+            primary SetSpeed 1000
+            primary Report backup lost (no sign of life); asking the arbiter for epoch 2
+            primary AskArbiter Claim from epoch 1
+            backup  Report going live: no sign of life from the primary
+            backup  AskArbiter Claim from epoch 1
+            primary AskArbiter Claim from epoch 1
+            -- the arbiter is back
+            backup  AskArbiter Claim from epoch 1
+            backup  Report won epoch 2
+            backup  TakeOverWorld
+            backup  CloseListener
+            backup  BecomePrimary 2
+            primary AskArbiter Claim from epoch 1
+            primary Exit 3: halted, epoch 2 belongs to another
+
+            """, s.Transcript);
+    }
+
+    [Fact]
+    public void A_broken_connection_goes_on_where_it_broke()
+    {
+        ProtocolScenario s = new ProtocolScenario().Protected();
+        s.LinkIsUp = false;
+        s.Input(7);
+        s.Run(8);
+        s.Break();
+        s.LinkIsUp = true;
+        s.Wait(60);
+        Assert.Equal("""
+            primary Send [5] Input RateChange at 8
+            primary Inject RateChange at 8
+            primary Send [6] Frontier 16 released 0
+            -- the connection breaks
+            primary Connect candidate 0
+            primary Send Hello session 7 epoch 1 resume
+            backup  Send Welcome session 7 received 4
+            primary Send [5] Input RateChange at 8
+            primary Send [6] Frontier 16 released 0
+            backup  Send Ack received 6 executed 4
+            backup  Inject RateChange at 8
+            backup  RunTo 16
+            primary Release Frame #1
+            backup  Send Ack received 6 executed 6
+
+            """, s.Transcript);
+    }
+
+    [Fact]
+    public void A_damaged_backup_is_found_out_and_cloned_anew()
+    {
+        ProtocolScenario s = new ProtocolScenario(hashEveryNs: 100).Protected();
+        s.DamageBackup();
+        s.Run(16);
+        s.Run(8);
+        s.Wait(10);
+        Assert.Equal("""
+            primary TakeStateHash
+            primary Send [5] Frontier 24 released 0
+            primary Send [6] StateHash at 24
+            backup  Send Ack received 5 executed 4
+            backup  RunTo 24
+            primary Release Frame #1
+            primary Send [7] Frontier 32 released 1
+            backup  Send Ack received 7 executed 5
+            backup  TakeStateHash
+            backup  WriteEvidence 6
+            backup  Send Diverged at record 6
+            backup  Report diverged at count 24
+            backup  Disconnect
+            backup  DiscardGuest
+            primary Disconnect
+            primary Report backup lost (diverged at count 24); asking the arbiter for epoch 2
+            primary AskArbiter Claim from epoch 1
+            primary Live 2
+            primary Report backup lost, unprotected, epoch 2
+            primary Connect candidate 0
+            primary Send Hello session 8 epoch 2 clone
+            backup  Send Welcome session 8 received 0
+            primary BeginClone
+            primary Send CloneEnd at 32 next 1
+            primary Send [1] Frontier 32 released 1
+            backup  LoadClone
+            backup  Send Ack received 1 executed 0
+            backup  Send CloneLoaded
+            backup  Send Ack received 1 executed 1
+
+            """, s.Transcript);
+    }
+
+    [Fact]
+    public void Handing_over_loses_nothing_and_waits_for_no_timeout()
+    {
+        ProtocolScenario s = new ProtocolScenario().Protected();
+        s.Input(1);
+        s.Run(8);
+        s.StopPrimary();
+        Assert.Equal("""
+            primary Send [5] Input RateChange at 8
+            primary Inject RateChange at 8
+            primary Send [6] Frontier 16 released 0
+            backup  Send Ack received 6 executed 4
+            backup  Inject RateChange at 8
+            backup  RunTo 16
+            primary Release Frame #1
+            primary Send [7] Frontier 16 released 1
+            primary Send [8] HandOver
+            primary PauseGuest
+            backup  Send Ack received 7 executed 6
+            backup  Send Ack received 8 executed 7
+            backup  Report going live: the primary hands over
+            backup  Disconnect
+            backup  AskArbiter Claim from epoch 1
+            primary Disconnect
+            primary Exit 0: handed over to the backup
+            backup  Report won epoch 2
+            backup  TakeOverWorld
+            backup  CloseListener
+            backup  BecomePrimary 2
+
+            """, s.Transcript);
+    }
+}
