@@ -136,14 +136,10 @@ public static class Arithmetic80
     private static uint MultiplyFinite(uint sign, ulong sa, int ea, ulong sb, int eb, uint control, ref Float80 result)
     {
         ulong high = Math.BigMul(sa, sb, out ulong low);
-        int exponent = ea + eb - 0x3FFE;
-        if ((long)high >= 0)
-        {
-            high = high << 1 | low >> 63;
-            low <<= 1;
-            exponent--;
-        }
-        return Round80.Pack(sign, exponent, high, low, control, ref result);
+        // The product has 127 or 128 bits, unpredictably: no branch.
+        int shift = (int)(~high >> 63);
+        high = high << shift | low >> 63 & (ulong)shift;
+        return Round80.Pack(sign, ea + eb - 0x3FFE - shift, high, low << shift, control, ref result);
     }
 
     private static uint DivideFinite(uint sign, ulong sa, int ea, ulong sb, int eb, uint control, ref Float80 result)

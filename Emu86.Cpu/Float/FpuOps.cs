@@ -141,7 +141,7 @@ public static class FpuOps
     {
         if (fpu.IsEmpty(0)) { Underflow(ref fpu, 0, pop: false); return; }
         ref Float80 top = ref FpuState.St(ref fpu, 0);
-        top = new Float80(top.Significand, (ushort)(top.SignExponent ^ Float80.SignBit));
+        Round80.Store(ref top, top.SignExponent ^ Float80.SignBit, top.Significand);
         fpu.Status &= unchecked((ushort)~Fsw.C1);
     }
 
@@ -149,7 +149,7 @@ public static class FpuOps
     {
         if (fpu.IsEmpty(0)) { Underflow(ref fpu, 0, pop: false); return; }
         ref Float80 top = ref FpuState.St(ref fpu, 0);
-        top = new Float80(top.Significand, (ushort)(top.SignExponent & ~Float80.SignBit));
+        Round80.Store(ref top, top.SignExponent & ~Float80.SignBit, top.Significand);
         fpu.Status &= unchecked((ushort)~Fsw.C1);
     }
 
@@ -307,7 +307,7 @@ public static class FpuOps
     public static void Load(ref FpuState fpu, in Float80 value)
     {
         if (!fpu.IsEmpty(7)) { Overflow(ref fpu); return; }
-        PushUnchecked(ref fpu) = new Float80(value.Significand, value.SignExponent);
+        Round80.Store(ref PushUnchecked(ref fpu), value.SignExponent, value.Significand);
         fpu.Status &= unchecked((ushort)~Fsw.C1);
     }
 
@@ -335,7 +335,7 @@ public static class FpuOps
             significand |= Float80.QuietBit;
         }
         // An unmasked denormal exception does not keep the value from being loaded.
-        if (Raise(ref fpu, flags) || flags == Fsw.Denormal) PushUnchecked(ref fpu) = new Float80(significand, value.SignExponent);
+        if (Raise(ref fpu, flags) || flags == Fsw.Denormal) Round80.Store(ref PushUnchecked(ref fpu), value.SignExponent, significand);
     }
 
     /// <summary>FLD ST(source).</summary>
@@ -349,7 +349,7 @@ public static class FpuOps
         if (!fpu.IsEmpty(7)) { Overflow(ref fpu); return; }
         ref Float80 from = ref FpuState.St(ref fpu, source);
         ref Float80 to = ref PushUnchecked(ref fpu);
-        to = new Float80(from.Significand, from.SignExponent);
+        Round80.Store(ref to, from.SignExponent, from.Significand);
         fpu.Status &= unchecked((ushort)~Fsw.C1);
     }
 
@@ -358,7 +358,7 @@ public static class FpuOps
     {
         if (fpu.IsEmpty(0)) { Underflow(ref fpu, destination, pop); return; }
         ref Float80 from = ref FpuState.St(ref fpu, 0);
-        FpuState.St(ref fpu, destination) = new Float80(from.Significand, from.SignExponent);
+        Round80.Store(ref FpuState.St(ref fpu, destination), from.SignExponent, from.Significand);
         MarkValid(ref fpu, destination);
         fpu.Status &= unchecked((ushort)~Fsw.C1);
         if (pop) Pop(ref fpu);
@@ -391,8 +391,8 @@ public static class FpuOps
         }
         else fpu.Status &= unchecked((ushort)~Fsw.C1);
         (ulong significand, ushort signExponent) = (a.Significand, a.SignExponent);
-        a = new Float80(b.Significand, b.SignExponent);
-        b = new Float80(significand, signExponent);
+        Round80.Store(ref a, b.SignExponent, b.Significand);
+        Round80.Store(ref b, signExponent, significand);
     }
 
     /// <summary>FCMOVcc.</summary>
@@ -401,7 +401,7 @@ public static class FpuOps
         if (fpu.IsEmpty(0) || fpu.IsEmpty(source)) { Underflow(ref fpu, 0, pop: false); return; }
         if (!condition) return;
         ref Float80 from = ref FpuState.St(ref fpu, source);
-        FpuState.St(ref fpu, 0) = new Float80(from.Significand, from.SignExponent);
+        Round80.Store(ref FpuState.St(ref fpu, 0), from.SignExponent, from.Significand);
     }
 
     /// <summary>The value that FST m32 would store and the exceptions to <see cref="CommitStore"/> once memory took it.</summary>

@@ -12,9 +12,14 @@ internal static class Round80
 
     private const ulong Half = 1UL << 63;
 
+    /// <summary>Field by field: a struct assignment goes through a temporary and a 16-byte copy, which waits for the stores
+    /// before it. The upper 6 bytes stay zero.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static void Store(ref Float80 result, uint signExponent, ulong significand)
-        => result = new Float80(significand, (ushort)signExponent);
+    {
+        Unsafe.As<Float80, ulong>(ref result) = significand;
+        Unsafe.Add(ref Unsafe.As<Float80, ushort>(ref result), 4) = (ushort)signExponent;
+    }
 
     /// <summary>Rounds to the precision of the control word and stores.</summary>
     /// <param name="sign">0 or <see cref="Float80.SignBit"/>.</param>
@@ -27,23 +32,17 @@ internal static class Round80
     {
         if ((control & (Fcw.PrecisionMask | Fcw.RoundMask)) != (Fcw.Extended | Fcw.RoundNearest) || (uint)(exponent - 1) >= 0x7FFD)
             return PackSlow(sign, exponent, significand, rest, control, ref result);
-        if (rest == 0)
-        {
-            Store(ref result, sign | (uint)exponent, significand);
-            return 0;
-        }
-        if (rest < Half || rest == Half && (significand & 1) == 0)
-        {
-            Store(ref result, sign | (uint)exponent, significand);
-            return Fsw.Precision;
-        }
-        if (++significand == 0)
+        // To nearest, ties to even, without a branch that no processor can predict: the carry out of rest + half − 1 (+ 1 if odd).
+        ulong up = rest + (Half - 1) + (significand & 1) < rest ? 1UL : 0;
+        uint flags = (rest != 0 ? Fsw.Precision : 0) | (uint)up << 9;
+        significand += up;
+        if (significand == 0)
         {
             significand = Half;
             exponent++;
         }
         Store(ref result, sign | (uint)exponent, significand);
-        return Fsw.Precision | Fsw.C1;
+        return flags;
     }
 
     /// <summary>As <see cref="Pack"/>, for the operations that precision control does not touch.</summary>
