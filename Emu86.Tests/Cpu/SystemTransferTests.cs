@@ -387,4 +387,195 @@ public sealed unsafe class SystemTransferTests
         w.Step();
         Assert.Equal(0x0024_7ed7u, Flags.Get(w.C));
     }
+
+    [Fact]
+    public void Sixteen_bit_task_saves_and_loads_words()
+    {
+        using var w = new SystemWorld().Protected();
+        w.Descriptor(SystemWorld.Spare, 0x3a00, 0x2b, 0x0081);
+        w.Write16(0x3a0e, 0x9000);
+        w.Write16(0x3a10, 0x0202);
+        for (uint n = 0; n < 8; n++) w.Write16(0x3a12 + (2 * n), 0x1110 + n);
+        ushort[] selectors = [SystemWorld.Data0, SystemWorld.Code16, SystemWorld.Data16, SystemWorld.Data0];
+        for (uint n = 0; n < 4; n++) w.Write16(0x3a22 + (2 * n), selectors[n]);
+        w.Code(At, a => a.call(SystemWorld.Spare, 0));
+        w.Code(0x9000, a => a.iret(), 16);
+        w.S.R[Gpr.Ebx] = 0xbbbb_bbbb;
+        w.Step();
+        Assert.Equal((SystemWorld.Spare, 0x9000u, 0x1113, SystemWorld.Code16), (w.S.Tr.Selector, w.S.Eip, (ushort)w.S.R[Gpr.Ebx], w.S.Cs.Selector));
+        Assert.Equal(Flags.Nt | Flags.If, w.S.SystemFlags & (Flags.Nt | Flags.If));
+        w.Step();
+        Assert.Equal((SystemWorld.TssSelector, At + 7, 0xbbbb_bbbbu), (w.S.Tr.Selector, w.S.Eip, w.S.R[Gpr.Ebx]));
+        Assert.Equal(0x9001, w.Read16(0x3a0e));
+    }
+
+    [Fact]
+    public void Task_switch_needs_a_long_enough_tss()
+    {
+        using var w = new SystemWorld().Protected().AllGates();
+        w.Descriptor(SystemWorld.Tss2Selector, SystemWorld.Tss2, 0x66, 0x0089);
+        w.Code(At, a => a.jmp(SystemWorld.Tss2Selector, 0));
+        w.Step();
+        Assert.Equal((Handler(10), (uint)SystemWorld.Tss2Selector, SystemWorld.TssSelector), (w.S.Eip, w.Top(0), w.S.Tr.Selector));
+    }
+
+    [Fact]
+    public void Task_switch_loads_cr3()
+    {
+        using var w = new SystemWorld().Protected();
+        w.Paged();
+        w.Write32(0x10_2000, 0x10_1007);
+        BuildTask(w, 0x9000);
+        w.Write32(SystemWorld.Tss2 + 0x1c, 0x10_2000);
+        w.Code(At, a => a.jmp(SystemWorld.Tss2Selector, 0));
+        w.Step();
+        Assert.Equal((0x10_2000u, 0x9000u), (w.S.Cr3, w.S.Eip));
+    }
+
+    [Fact]
+    public void Iret_with_nt_and_a_bad_link_raises_TS()
+    {
+        using var w = new SystemWorld().Protected().AllGates();
+        w.S.SystemFlags |= Flags.Nt;
+        w.Write16(SystemWorld.Tss, SystemWorld.Tss2Selector);
+        w.Code(At, a => a.iretd());
+        w.Step();
+        // The task in the link is not busy.
+        Assert.Equal((Handler(10), (uint)SystemWorld.Tss2Selector), (w.S.Eip, w.Top(0)));
+    }
+
+    [Theory]
+    [InlineData((uint)SystemWorld.Data0, 0x10u)]   // not code
+    [InlineData(0u, 0u)]                           // null
+    [InlineData(0x09u, 8u)]                        // RPL 1 for a segment of DPL 0
+    public void Iret_to_an_impossible_segment_changes_nothing(uint selector, uint error)
+    {
+        using var w = new SystemWorld().Protected().AllGates();
+        w.S.R[Gpr.Esp] = SystemWorld.Stack0 - 12;
+        w.Write32(SystemWorld.Stack0 - 12, 0x9000);
+        w.Write32(SystemWorld.Stack0 - 8, selector);
+        w.Write32(SystemWorld.Stack0 - 4, 0x3202);
+        w.Code(At, a => a.iretd());
+        w.Step();
+        Assert.Equal((Handler(13), error, At, SystemWorld.Stack0 - 28), (w.S.Eip, w.Top(0), w.Top(1), w.S.R[Gpr.Esp]));
+        Assert.Equal(0u, w.Top(3) & Flags.Iopl);
+    }
+
+    [Fact]
+    public void Inner_level_return_is_refused()
+    {
+        using var w = new SystemWorld().Protected(3).AllGates();
+        w.Write32(SystemWorld.Stack3, 0x9000);
+        w.Write32(SystemWorld.Stack3 + 4, SystemWorld.Code0);
+        w.Code(At, a => a.retf());
+        w.Step();
+        Assert.Equal((Handler(13), (uint)SystemWorld.Code0), (w.S.Eip, w.Top(0)));
+    }
+
+    [Fact]
+    public void V86_with_iopl_3_uses_the_gate_for_int_and_pops_flags_itself()
+    {
+        using var w = new SystemWorld().V86(3).AllGates();
+        w.Write16(0x7000, 0x0000);
+        w.Code(0x8000, a =>
+        {
+            a.popf();
+            a.@int(0x21);
+        }, 16);
+        w.Step();
+        // IF goes, IOPL stays.
+        Assert.Equal(Flags.Vm | Flags.Iopl | Flags.Fixed1, w.S.SystemFlags);
+        w.Step();
+        Assert.Equal((Handler(0x21), 0, 0x8003u), (w.S.Eip, w.S.Cpl, w.Top(0)));
+    }
+
+    [Fact]
+    public void V86_interrupt_through_a_ring_3_gate_target_is_refused()
+    {
+        using var w = new SystemWorld().V86(3).AllGates();
+        w.InterruptGate(0x21, 0x9000, 0xee, SystemWorld.Code3);
+        w.Code(0x8000, a => a.@int(0x21), 16);
+        w.Step();
+        Assert.Equal((Handler(13), (uint)SystemWorld.Code3 & 0xfffc), (w.S.Eip, w.Top(0)));
+    }
+
+    [Fact]
+    public void Virtual_interrupt_flag_follows_cli_sti_pushf_popf_and_iret_with_vme()
+    {
+        using var w = new SystemWorld().V86().AllGates();
+        w.S.Cr4 = Modes.Cr4Vme;
+        w.Write16(0x6ff8, 0x8100);
+        w.Write16(0x6ffa, 0);
+        w.Write16(0x6ffc, 0x0200);
+        w.Code(0x8000, a =>
+        {
+            a.sti();
+            a.pushf();
+            a.cli();
+            a.popf();
+            a.sub(sp, 8);
+            a.iret();
+        }, 16);
+        w.Code(0x8100, a => a.popf(), 16);
+        w.Step();
+        Assert.Equal(Flags.Vif, w.S.SystemFlags & Flags.Vif);
+        w.Step();
+        Assert.Equal(0x3202, w.Read16(0x6ffe));
+        w.Step();
+        Assert.Equal(0u, w.S.SystemFlags & Flags.Vif);
+        w.Step();
+        Assert.Equal((Flags.Vif, 0u), (w.S.SystemFlags & Flags.Vif, w.S.SystemFlags & Flags.Iopl));
+        w.Step(2);
+        Assert.Equal((0x8100u, Flags.Vif), (w.S.Eip, w.S.SystemFlags & Flags.Vif));
+        // A pending virtual interrupt: enabling must reach the monitor.
+        w.S.SystemFlags |= Flags.Vip;
+        w.Write16(w.S.R[Gpr.Esp], 0x0200);
+        w.Step();
+        Assert.Equal((Handler(13), 0u, 0x8100u), (w.S.Eip, w.Top(0), w.Top(1)));
+    }
+
+    [Fact]
+    public void Protected_mode_virtual_interrupts_need_pvi()
+    {
+        using var w = new SystemWorld().Protected(3).AllGates();
+        w.S.Cr4 = Modes.Cr4Pvi;
+        w.Code(At, a =>
+        {
+            a.sti();
+            a.cli();
+        });
+        w.Step();
+        Assert.Equal((Flags.Vif, 0u), (w.S.SystemFlags & Flags.Vif, w.S.SystemFlags & Flags.If));
+        w.Step();
+        Assert.Equal(0u, w.S.SystemFlags & Flags.Vif);
+    }
+
+    [Fact]
+    public void Stack_fault_of_an_inner_stack_names_its_selector()
+    {
+        using var w = new SystemWorld().Protected(3).AllGates();
+        w.Descriptor(SystemWorld.Spare, 0, 0x0fff, 0x4093);
+        w.Write32(SystemWorld.Tss + 4, 0x1008);
+        w.Write32(SystemWorld.Tss + 8, SystemWorld.Spare);
+        w.InterruptGate(12, Handler(12), 0x8e, SystemWorld.Conforming);
+        w.Code(At, a => a.@int(0x30));
+        w.Step();
+        Assert.Equal((Handler(12), 3, (uint)SystemWorld.Spare, At), (w.S.Eip, w.S.Cpl, w.Top(0), w.Top(1)));
+    }
+
+    [Fact]
+    public void Selectors_with_the_table_bit_name_the_ldt()
+    {
+        using var w = new SystemWorld().Protected();
+        w.Descriptor(0x0c, 0x5_0000, 0xffff, 0x4093);
+        w.S.R[Gpr.Eax] = SystemWorld.LdtSelector;
+        w.S.R[Gpr.Ebx] = 0x0c;
+        w.Code(At, a =>
+        {
+            a.lldt(ax);
+            a.mov(fs, ebx);
+        });
+        w.Step(2);
+        Assert.Equal((SystemWorld.LdtSelector, 0x0c, 0x5_0000u), (w.S.Ldtr.Selector, w.S.Fs.Selector, w.S.Fs.Base));
+    }
 }
