@@ -13,6 +13,7 @@ public sealed class LagController(long maxLagUs)
     private readonly long _periodUs = Math.Max(maxLagUs / 10, 1000);
 
     private long _nextUs;
+    private long _lastLagUs;
 
     public int Speed { get; private set; } = FullSpeed;
 
@@ -24,6 +25,11 @@ public sealed class LagController(long maxLagUs)
         int before = Speed;
         // Half of the limit is where it rests; above, down in proportion to the excess; below, up by a twentieth.
         long rest = maxLagUs / 2;
+        // Only while the lag moves away from there: what is already on its way back is left alone, or the speed would swing.
+        bool grows = lagUs >= _lastLagUs, shrinks = lagUs <= _lastLagUs;
+        _lastLagUs = lagUs;
+        if (lagUs > rest && !grows) return false;
+        if (lagUs <= rest && !shrinks) return false;
         if (lagUs > rest)
         {
             long excess = Math.Min(lagUs - rest, 2 * rest);
@@ -36,5 +42,5 @@ public sealed class LagController(long maxLagUs)
         return Speed != before;
     }
 
-    public void Reset() => Speed = FullSpeed;
+    public void Reset() => (Speed, _lastLagUs) = (FullSpeed, 0);
 }

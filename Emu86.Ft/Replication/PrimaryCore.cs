@@ -366,6 +366,8 @@ public sealed class PrimaryCore
 
     private void End(EndedRecord end)
     {
+        // A backup that has no whole clone cannot use the end.
+        if (Phase is PrimaryPhase.Offering or PrimaryPhase.Cloning) _backup.Drop();
         AppendFrontier();
         Append(end);
         _end = end;

@@ -49,6 +49,8 @@ internal sealed class ProtocolScenario
 
     public bool ArbiterIsUp { get; set; } = true;
 
+    public ArbiterValue? ArbiterValue => _arbiter.Value;
+
     public string Transcript => _transcript.ToString();
 
     /// <summary>Runs until the backup is armed, without a transcript of it.</summary>
@@ -111,6 +113,14 @@ internal sealed class ProtocolScenario
     }
 
     public void DamageBackup() => _replayed!.Damage();
+
+    public void PowerOff()
+    {
+        Note("the guest powers off");
+        Primary.Produced(new(OutputKind.PowerOff, _guest.Position, 0, 0, default));
+        Primary.Ran(_nowUs, _guest.Position, false);
+        Settle();
+    }
 
     public void StopPrimary()
     {

@@ -1,4 +1,6 @@
 // The protocol's main cases as transcripts: what each side does, line by line.
+using Emu86.Ft.Replication;
+
 namespace Emu86.Tests.Replication;
 
 public sealed class ScenarioTests
@@ -258,5 +260,30 @@ public sealed class ScenarioTests
             backup  BecomePrimary 2
 
             """, s.Transcript);
+    }
+
+    [Fact]
+    public void Powering_off_ends_the_backup_too_and_leaves_the_arbiter_off()
+    {
+        ProtocolScenario s = new ProtocolScenario().Protected();
+        s.PowerOff();
+        Assert.Equal("""
+            -- the guest powers off
+            primary Send [5] Frontier 8 released 0
+            backup  Send Ack received 5 executed 4
+            primary Release PowerOff #1
+            primary Send [6] Frontier 8 released 1
+            primary Send [7] Ended
+            primary AskArbiter Update from epoch 1
+            primary PauseGuest
+            backup  Send Ack received 6 executed 5
+            backup  Send Ack received 7 executed 6
+            backup  Disconnect
+            backup  Exit 0: the guest was ended on the primary
+            primary Disconnect
+            primary Exit 0: the guest powered off
+
+            """, s.Transcript);
+        Assert.Equal(GuestState.Off, s.ArbiterValue!.State);
     }
 }

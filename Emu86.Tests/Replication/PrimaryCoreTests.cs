@@ -1,0 +1,86 @@
+// Single rules of the primary and of the protocol's numbers.
+using Emu86.Ft.Replication;
+
+namespace Emu86.Tests.Replication;
+
+public sealed class PrimaryCoreTests
+{
+    private static readonly Guid Self = new(1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+    private static readonly ArbiterValue Other = new(4, new Guid(2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0), "host:1", GuestState.Live, [], []);
+
+    [Fact]
+    public void A_start_is_refused_with_exit_code_3_while_a_live_owner_answers()
+    {
+        PrimaryCore core = Started(out ulong read);
+        core.ArbiterAnswered(2, new(read, ArbiterVerdict.Done, Other));
+        Assert.Equal("host:1", Taken(core, ActionKind.ProbeOwner).Text);
+        core.OwnerProbed(3, answers: true);
+        CoreAction exit = Taken(core, ActionKind.Exit);
+        Assert.Equal(3ul, exit.Number);
+        Assert.Contains("already live at host:1 in epoch 4", exit.Text);
+    }
+
+    [Fact]
+    public void A_start_wins_the_epoch_after_an_owner_that_does_not_answer()
+    {
+        PrimaryCore core = Started(out ulong read);
+        core.ArbiterAnswered(2, new(read, ArbiterVerdict.Done, Other));
+        core.Actions.Clear();
+        core.OwnerProbed(3, answers: false);
+        ArbiterRequest request = Taken(core, ActionKind.AskArbiter).Request!;
+        Assert.Equal((ArbiterRequestKind.Start, 4ul, 5ul), (request.Kind, request.ExpectedEpoch, request.Wanted!.Epoch));
+        core.ArbiterAnswered(4, new(request.Id, ArbiterVerdict.Done, request.Wanted));
+        Assert.Equal(5ul, Taken(core, ActionKind.Live).Number);
+    }
+
+    [Fact]
+    public void An_answer_to_an_earlier_question_is_ignored()
+    {
+        PrimaryCore core = Started(out ulong read);
+        core.ArbiterAnswered(2, new(read, ArbiterVerdict.Unavailable, null));
+        core.Tick(200_000);
+        Assert.NotEqual(read, Taken(core, ActionKind.AskArbiter).Request!.Id);
+        core.ArbiterAnswered(200_001, new(read, ArbiterVerdict.Done, null));
+        Assert.Empty(core.Actions);
+    }
+
+    [Fact]
+    public void Unsafe_times_are_refused_with_a_sentence()
+    {
+        Assert.Null(new ProtocolOptions().Problem);
+        Assert.Null(ProtocolOptions.For(20, 200, 100).Problem);
+        Assert.Contains("lease", new ProtocolOptions { LeaseUs = 200_000 }.Problem);
+        Assert.Contains("three heartbeats", ProtocolOptions.For(100, 200, 100).Problem);
+    }
+
+    [Fact]
+    public void The_lag_controller_settles_where_the_backup_can_follow_and_recovers()
+    {
+        LagController controller = new(100_000);
+        long lagUs = 0;
+        // A backup that executes at 60 % of full speed: the lag grows with what is too fast.
+        for (long now = 0; now < 20_000_000; now += 10_000)
+        {
+            lagUs = Math.Max(0, lagUs + 10_000 * (controller.Speed - 600) / 1000);
+            controller.Update(now, lagUs);
+            if (now > 10_000_000) Assert.InRange(lagUs, 0, 100_000);
+        }
+        Assert.InRange(controller.Speed, 400, 800);
+        for (long now = 20_000_000; now < 22_000_000; now += 10_000) controller.Update(now, 0);
+        Assert.Equal(LagController.FullSpeed, controller.Speed);
+    }
+
+    private static PrimaryCore Started(out ulong read)
+    {
+        PrimaryCore core = new(new(), new() { Self = Self, Machine = new("default", Guid.Empty, 0, "file:x", []) }, 1);
+        read = Taken(core, ActionKind.AskArbiter).Request!.Id;
+        return core;
+    }
+
+    private static CoreAction Taken(PrimaryCore core, ActionKind kind)
+    {
+        CoreAction action = core.Actions.Single(a => a.Kind == kind);
+        core.Actions.Clear();
+        return action;
+    }
+}
