@@ -76,9 +76,10 @@ public static unsafe class Decimal
 
     private static void Aad(Ctx* c, Insn* i)
     {
-        uint al = Operand.Get<byte>(c, 0) + Operand.Get<byte>(c, 1) * (byte)i->Imm;
-        Operand.Set<ushort>(c, 0, (byte)al);
-        SetFlags(c, false, false);
+        // The flags are those of the addition.
+        uint al = Operand.Get<byte>(c, 0), tens = (byte)(Operand.Get<byte>(c, 1) * i->Imm);
+        Operand.Set<ushort>(c, 0, (byte)(al + tens));
+        Flags.Add<byte>(c, al, tens, al + tens);
         i[1].Fn(c, i + 1);
     }
 }

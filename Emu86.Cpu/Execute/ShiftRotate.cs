@@ -53,7 +53,7 @@ public static unsafe class ShiftRotate
     private static void Register<TOp, T, TCount>(Ctx* c, Insn* i) where TOp : struct, IShift where T : unmanaged where TCount : struct, ICount
     {
         int count = TCount.Get(c, i);
-        if (count != 0) Operand.Set<T>(c, i->Dst, TOp.Do<T>(c, Operand.Get<T>(c, i->Dst), count));
+        if (count != 0) Operand.Set<T>(c, i->Dst, Apply<TOp, T, TCount>(c, Operand.Get<T>(c, i->Dst), count));
         i[1].Fn(c, i + 1);
     }
 
@@ -67,6 +67,15 @@ public static unsafe class ShiftRotate
         if (count != 0) value = TOp.Do<T>(c, value, count);
         Linear.Commit(c, i, place, Operand.Narrow<T>(value)); // written even when the count is 0
         i[1].Fn(c, i + 1);
+    }
+
+    /// <summary>ROL and ROR of a register by an immediate other than 1 keep OF; all other forms change it.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static uint Apply<TOp, T, TCount>(Ctx* c, uint a, int count) where TOp : struct, IShift where T : unmanaged where TCount : struct, ICount
+    {
+        uint before = c->S.FlagAux, result = TOp.Do<T>(c, a, count);
+        if (TOp.IsPlainRotate && TCount.IsImmediate && count != 1) Flags.SetCarryOverflow(c, c->S.FlagAux, before ^ (before << 1));
+        return result;
     }
 
     private static void DoubleRegister<TOp, T, TCount>(Ctx* c, Insn* i) where TOp : struct, IDoubleShift where T : unmanaged where TCount : struct, ICount
@@ -92,22 +101,30 @@ public static unsafe class ShiftRotate
     internal interface ICount
     {
         static abstract int Get(Ctx* c, Insn* i);
+
+        static abstract bool IsImmediate { get; }
     }
 
     internal readonly struct One : ICount
     {
+        public static bool IsImmediate => false;
+
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static int Get(Ctx* c, Insn* i) => 1;
     }
 
     internal readonly struct Immediate : ICount
     {
+        public static bool IsImmediate => true;
+
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static int Get(Ctx* c, Insn* i) => (int)i->Imm & 31;
     }
 
     internal readonly struct Cl : ICount
     {
+        public static bool IsImmediate => false;
+
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static int Get(Ctx* c, Insn* i) => (int)c->S.R[Gpr.Ecx] & 31;
     }
@@ -115,6 +132,9 @@ public static unsafe class ShiftRotate
     /// <summary>A shift or rotate of <c>a</c> (zero-extended) by 1 to 31; sets the flags.</summary>
     internal interface IShift
     {
+        /// <summary>ROL and ROR.</summary>
+        static abstract bool IsPlainRotate { get; }
+
         static abstract uint Do<T>(Ctx* c, uint a, int count) where T : unmanaged;
     }
 
@@ -132,6 +152,8 @@ public static unsafe class ShiftRotate
 
     internal readonly struct Shl : IShift
     {
+        public static bool IsPlainRotate => false;
+
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static uint Do<T>(Ctx* c, uint a, int count) where T : unmanaged
         {
@@ -143,6 +165,8 @@ public static unsafe class ShiftRotate
 
     internal readonly struct Shr : IShift
     {
+        public static bool IsPlainRotate => false;
+
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static uint Do<T>(Ctx* c, uint a, int count) where T : unmanaged
         {
@@ -154,6 +178,8 @@ public static unsafe class ShiftRotate
 
     internal readonly struct Sar : IShift
     {
+        public static bool IsPlainRotate => false;
+
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static uint Do<T>(Ctx* c, uint a, int count) where T : unmanaged
         {
@@ -166,6 +192,8 @@ public static unsafe class ShiftRotate
 
     internal readonly struct Rol : IShift
     {
+        public static bool IsPlainRotate => true;
+
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static uint Do<T>(Ctx* c, uint a, int count) where T : unmanaged
         {
@@ -180,6 +208,8 @@ public static unsafe class ShiftRotate
 
     internal readonly struct Ror : IShift
     {
+        public static bool IsPlainRotate => true;
+
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static uint Do<T>(Ctx* c, uint a, int count) where T : unmanaged
         {
@@ -194,6 +224,8 @@ public static unsafe class ShiftRotate
 
     internal readonly struct Rcl : IShift
     {
+        public static bool IsPlainRotate => false;
+
         public static uint Do<T>(Ctx* c, uint a, int count) where T : unmanaged
         {
             int width = Operand.Bits<T>(), turn = count % (width + 1);
@@ -208,6 +240,8 @@ public static unsafe class ShiftRotate
 
     internal readonly struct Rcr : IShift
     {
+        public static bool IsPlainRotate => false;
+
         public static uint Do<T>(Ctx* c, uint a, int count) where T : unmanaged
         {
             int width = Operand.Bits<T>(), turn = count % (width + 1);
