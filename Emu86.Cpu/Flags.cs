@@ -93,12 +93,20 @@ public static unsafe class Flags
         c->S.FlagAux = 0;
     }
 
-    /// <summary>INC and DEC: as <see cref="Add{T}"/> or <see cref="Sub{T}"/> with CF kept.</summary>
+    /// <summary>INC: the carry out of a bit is that it went from 1 to 0; the sign overflows when it went from 0 to 1. CF stays.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void KeepCarry(Ctx* c, uint oldAux)
+    public static void Increment<T>(Ctx* c, uint a, uint result) where T : unmanaged => KeepCarry<T>(c, result, ~a & result, a & ~result);
+
+    /// <summary>DEC: the other way round.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Decrement<T>(Ctx* c, uint a, uint result) where T : unmanaged => KeepCarry<T>(c, result, a & ~result, ~a & result);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void KeepCarry<T>(Ctx* c, uint result, uint overflow, uint auxiliary) where T : unmanaged
     {
-        uint flip = (oldAux ^ c->S.FlagAux) & AuxCarry;
-        c->S.FlagAux ^= flip | (flip >> 1);
+        uint carry = c->S.FlagAux & AuxCarry;
+        c->S.FlagResult = Extend<T>(result);
+        c->S.FlagAux = carry | ((((overflow << (32 - 8 * sizeof(T))) ^ carry) >> 1) & AuxInto) | (auxiliary & AuxAf);
     }
 
     /// <summary>Result with CF and OF given as the sign bits of two words; AF is 0 (shifts).</summary>

@@ -127,9 +127,8 @@ public static unsafe class Arithmetic
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static uint Do<T>(Ctx* c, uint a) where T : unmanaged
         {
-            uint result = a + 1, before = c->S.FlagAux;
-            Flags.Add<T>(c, a, 1, result);
-            Flags.KeepCarry(c, before);
+            uint result = a + 1;
+            Flags.Increment<T>(c, a, result);
             return result;
         }
     }
@@ -139,9 +138,8 @@ public static unsafe class Arithmetic
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static uint Do<T>(Ctx* c, uint a) where T : unmanaged
         {
-            uint result = a - 1, before = c->S.FlagAux;
-            Flags.Sub<T>(c, a, 1, result);
-            Flags.KeepCarry(c, before);
+            uint result = a - 1;
+            Flags.Decrement<T>(c, a, result);
             return result;
         }
     }

@@ -76,7 +76,8 @@ public static unsafe class ControlFlow
     }
 
     /// <summary>#GP(0) of a near transfer to beyond the code segment.</summary>
-    public static bool TargetFault(Ctx* c, Insn* i) => Ctx.Fault(c, i, Vector.Gp, 0);
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    public static void TargetFault(Ctx* c, Insn* i) => Ctx.Fault(c, i, Vector.Gp, 0);
 
     /// <summary>Where a direct branch goes.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -99,7 +100,7 @@ public static unsafe class ControlFlow
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static void FallThrough(Ctx* c, Insn* i)
     {
-        c->S.Eip += i->Next;
+        c->S.Eip = c->S.Eip + i->Next;
         c->Link = &c->Block->Fall;
     }
 
