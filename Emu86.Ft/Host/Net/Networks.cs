@@ -1,5 +1,6 @@
 // Which network the options ask for.
 using Emu86.Ft.Cli;
+using Emu86.Ft.Host.Net.User;
 
 namespace Emu86.Ft.Host.Net;
 
@@ -9,6 +10,7 @@ public static class Networks
     public static IHostNetwork? Open(RunOptions options) => options.Net switch
     {
         NetKind.None => null,
+        NetKind.User => new UserNetwork(options.Forwards),
         _ => throw new HostException($"--net {options.Net} is not supported by this version of emu86", ExitCode.Usage),
     };
 }
