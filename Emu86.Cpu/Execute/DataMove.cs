@@ -118,10 +118,10 @@ public static unsafe class DataMove
     }
 
     private static void Store<T>(OpTable t, Code code) where T : unmanaged =>
-        t.Add(code, &MovRegReg<T>, &MovMemReg<T, Flat>, &MovMemReg<T, Seg32>, &MovMemReg<T, Seg16>);
+        t.Add(code, &MovRegReg<T>, &MovMemRegFlat<T>, &MovMemReg<T, Seg32>, &MovMemReg<T, Seg16>);
 
     private static void Load<T>(OpTable t, Code code) where T : unmanaged =>
-        t.Add(code, &MovRegReg<T>, &MovRegMem<T, Flat>, &MovRegMem<T, Seg32>, &MovRegMem<T, Seg16>);
+        t.Add(code, &MovRegReg<T>, &MovRegMemFlat<T>, &MovRegMem<T, Seg32>, &MovRegMem<T, Seg16>);
 
     private static void Extend<TOp, TTo, TFrom>(OpTable t, Code code) where TOp : struct, IExtension where TTo : unmanaged where TFrom : unmanaged =>
         t.Add(code, &ExtendReg<TOp, TTo, TFrom>, &ExtendMem<TOp, TTo, TFrom, Flat>, &ExtendMem<TOp, TTo, TFrom, Seg32>, &ExtendMem<TOp, TTo, TFrom, Seg16>);
@@ -141,6 +141,33 @@ public static unsafe class DataMove
         i[1].Fn(c, i + 1);
     }
 
+    private static void MovRegMemFlat<T>(Ctx* c, Insn* i) where T : unmanaged
+    {
+        uint linear = Flat.Offset(c, i);
+        TlbEntry* e = Operand.Entry(c, linear);
+        if (!Operand.ReadHits<T>(e, linear))
+        {
+            MovRegMem<T, Flat>(c, i);
+            return;
+        }
+        Operand.Set<T>(c, i->Dst, Operand.Load(Operand.Place<T>(e, linear)));
+        i[1].Fn(c, i + 1);
+    }
+
+    private static void MovMemRegFlat<T>(Ctx* c, Insn* i) where T : unmanaged
+    {
+        uint linear = Flat.Offset(c, i);
+        TlbEntry* e = Operand.Entry(c, linear);
+        if (!Operand.WriteHits<T>(e, linear))
+        {
+            MovMemReg<T, Flat>(c, i);
+            return;
+        }
+        *Operand.Place<T>(e, linear) = Ctx.Reg<T>(c, i->Src);
+        i[1].Fn(c, i + 1);
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
     private static void MovRegMem<T, TMem>(Ctx* c, Insn* i) where T : unmanaged where TMem : struct, IOperandMemory
     {
         T* place = TMem.Read<T>(c, i);
@@ -149,6 +176,7 @@ public static unsafe class DataMove
         i[1].Fn(c, i + 1);
     }
 
+    [MethodImpl(MethodImplOptions.NoInlining)]
     private static void MovMemReg<T, TMem>(Ctx* c, Insn* i) where T : unmanaged where TMem : struct, IOperandMemory
     {
         if (!TMem.Write(c, i, Ctx.Reg<T>(c, i->Src))) return;

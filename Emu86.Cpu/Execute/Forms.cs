@@ -1,5 +1,6 @@
 // The operand forms that most instructions share: one generic handler per form, specialised by operation, width and
 // kind of memory operand; and the helpers that put all of them into the opcode table.
+using System.Runtime.CompilerServices;
 using Emu86.Cpu.Decode;
 using Emu86.Cpu.Memory;
 using Iced.Intel;
@@ -40,6 +41,21 @@ internal static unsafe class Forms
         i[1].Fn(c, i + 1);
     }
 
+    public static void RegMemFlat<TOp, T>(Ctx* c, Insn* i) where TOp : struct, IBinary where T : unmanaged
+    {
+        uint linear = Flat.Offset(c, i);
+        TlbEntry* e = Operand.Entry(c, linear);
+        if (!Operand.ReadHits<T>(e, linear))
+        {
+            RegMem<TOp, T, Flat>(c, i);
+            return;
+        }
+        uint result = TOp.Do<T>(c, Operand.Get<T>(c, i->Dst), Operand.Load(Operand.Place<T>(e, linear)));
+        if (TOp.Writes) Operand.Set<T>(c, i->Dst, result);
+        i[1].Fn(c, i + 1);
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
     public static void RegMem<TOp, T, TMem>(Ctx* c, Insn* i) where TOp : struct, IBinary where T : unmanaged where TMem : struct, IOperandMemory
     {
         T* place = TMem.Read<T>(c, i);
@@ -91,7 +107,7 @@ internal static unsafe class Forms
 
     /// <summary><c>op r, r/m</c></summary>
     public static void RegRm<TOp, T>(OpTable t, Code code) where TOp : struct, IBinary where T : unmanaged =>
-        t.Add(code, &RegReg<TOp, T>, &RegMem<TOp, T, Flat>, &RegMem<TOp, T, Seg32>, &RegMem<TOp, T, Seg16>);
+        t.Add(code, &RegReg<TOp, T>, &RegMemFlat<TOp, T>, &RegMem<TOp, T, Seg32>, &RegMem<TOp, T, Seg16>);
 
     /// <summary><c>op r/m, imm</c></summary>
     public static void RmImm<TOp, T>(OpTable t, Code code, OpFlags flags = OpFlags.None) where TOp : struct, IBinary where T : unmanaged =>

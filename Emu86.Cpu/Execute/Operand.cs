@@ -1,5 +1,6 @@
 // Operands of any width as zero-extended 32-bit values: what the generic handlers compute with.
 using System.Runtime.CompilerServices;
+using Emu86.Cpu.Memory;
 
 namespace Emu86.Cpu.Execute;
 
@@ -35,4 +36,19 @@ internal static unsafe class Operand
     /// <summary>Bits in the width of <typeparamref name="T"/>.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static int Bits<T>() where T : unmanaged => 8 * sizeof(T);
+
+    // The hottest handlers look into the TLB themselves and leave a miss to their general form by a tail call: a handler
+    // without any other call needs no stack frame.
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TlbEntry* Entry(Ctx* c, uint linear) => c->Tlb + ((linear >> 12) & (TlbEntry.Entries - 1));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static bool ReadHits<T>(TlbEntry* e, uint linear) where T : unmanaged => ((linear + (uint)(sizeof(T) - 1)) & 0xffff_f000) == e->TagRead;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static bool WriteHits<T>(TlbEntry* e, uint linear) where T : unmanaged => ((linear + (uint)(sizeof(T) - 1)) & 0xffff_f000) == e->TagWrite;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static T* Place<T>(TlbEntry* e, uint linear) where T : unmanaged => (T*)(e->Addend + (nint)linear);
 }

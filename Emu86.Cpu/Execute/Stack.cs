@@ -100,6 +100,21 @@ public static unsafe class Stack
 
     private static void PushReg<T>(Ctx* c, Insn* i) where T : unmanaged
     {
+        uint esp = c->S.R[Gpr.Esp] - (uint)sizeof(T);
+        TlbEntry* e = Operand.Entry(c, esp);
+        if ((c->Mode & Fast) != Fast || !Operand.WriteHits<T>(e, esp))
+        {
+            PushRegGeneral<T>(c, i);
+            return;
+        }
+        *Operand.Place<T>(e, esp) = Ctx.Reg<T>(c, i->Dst);
+        c->S.R[Gpr.Esp] = esp;
+        i[1].Fn(c, i + 1);
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void PushRegGeneral<T>(Ctx* c, Insn* i) where T : unmanaged
+    {
         if (!Push<T>(c, i, Operand.Get<T>(c, i->Dst))) return;
         i[1].Fn(c, i + 1);
     }
@@ -118,6 +133,22 @@ public static unsafe class Stack
     }
 
     private static void PopReg<T>(Ctx* c, Insn* i) where T : unmanaged
+    {
+        uint esp = c->S.R[Gpr.Esp];
+        TlbEntry* e = Operand.Entry(c, esp);
+        if ((c->Mode & Fast) != Fast || !Operand.ReadHits<T>(e, esp))
+        {
+            PopRegGeneral<T>(c, i);
+            return;
+        }
+        uint value = Operand.Load(Operand.Place<T>(e, esp));
+        c->S.R[Gpr.Esp] = esp + (uint)sizeof(T);
+        Operand.Set<T>(c, i->Dst, value);
+        i[1].Fn(c, i + 1);
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void PopRegGeneral<T>(Ctx* c, Insn* i) where T : unmanaged
     {
         T* place = Top<T>(c, i);
         if (place == null) return;
