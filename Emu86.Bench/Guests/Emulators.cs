@@ -1,0 +1,124 @@
+// How each emulator is told to run the Linux guest: one core, 128 MiB, no network, the console on the first serial port.
+using System.Diagnostics;
+
+namespace Emu86.Bench.Guests;
+
+/// <summary>What went wrong, as a sentence.</summary>
+internal sealed class BenchException(string message) : Exception(message);
+
+/// <param name="Program">Path, or a name on PATH.</param>
+/// <param name="Arguments">One per word.</param>
+/// <param name="SerialFile">Where the serial output goes when it is not the standard output.</param>
+internal sealed record Command(string Program, IReadOnlyList<string> Arguments, string? SerialFile = null);
+
+/// <summary>What to boot.</summary>
+internal sealed record Guest(string Kernel, string Initrd, string Disk)
+{
+    public static string Append(string jobs) => $"console=ttyS0,115200 quiet emu86.net=off emu86.run={jobs}";
+}
+
+internal abstract class Emulator
+{
+    public abstract string Name { get; }
+
+    /// <summary>A sentence when this host cannot run it; null when it can.</summary>
+    public abstract string? Missing(Guest guest);
+
+    /// <summary>The command that boots the guest and runs the jobs (names separated by commas).</summary>
+    public abstract Command Prepare(Guest guest, string jobs, string workDirectory);
+
+    public static Emulator Peer(string name) => name switch
+    {
+        "qemu" => new Qemu(),
+        "bochs" => new Bochs(),
+        _ => throw new BenchException($"--against knows qemu and bochs, not \"{name}\""),
+    };
+
+    protected static string? OnPath(string program) =>
+        (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':').Select(d => Path.Combine(d, program)).FirstOrDefault(File.Exists);
+}
+
+/// <param name="program">emu86.dll or its executable; null: the one that was built with this program.</param>
+internal sealed class Emu86(string? program) : Emulator
+{
+    private readonly string _program = program ?? Path.Combine(AppContext.BaseDirectory, "emu86.dll");
+
+    public override string Name => "emu86";
+
+    public override string? Missing(Guest guest) => File.Exists(_program) ? null : $"{_program} is not there";
+
+    public override Command Prepare(Guest guest, string jobs, string workDirectory) => With(guest, jobs, []);
+
+    /// <summary>A repeatable run, in which guest time is a count of instructions.</summary>
+    public Command Counting(Guest guest, string jobs) => With(guest, jobs, ["--rtc-base", "2026-01-01", "--clock", $"fixed,ns-per-instruction={CountingNs}"]);
+
+    /// <summary>Nanoseconds of guest time per instruction in a counting run.</summary>
+    public const int CountingNs = 10;
+
+    private Command With(Guest guest, string jobs, string[] more)
+    {
+        bool managed = _program.EndsWith(".dll", StringComparison.Ordinal);
+        return new Command(managed ? "dotnet" : _program,
+        [
+            .. managed ? [_program] : Array.Empty<string>(),
+            "--kernel", guest.Kernel, "--initrd", guest.Initrd, "--append", Guest.Append(jobs), "--net", "none", "--serial", "stdio", "--no-reboot", .. more,
+        ]);
+    }
+}
+
+internal sealed class Qemu : Emulator
+{
+    private const string Program = "qemu-system-i386";
+
+    public override string Name => "qemu";
+
+    public override string? Missing(Guest guest) => OnPath(Program) is null ? "qemu-system-i386 is not on PATH (Debian: apt-get install qemu-system-x86)" : null;
+
+    public override Command Prepare(Guest guest, string jobs, string workDirectory) => new(Program,
+    [
+        "-accel", "tcg", "-cpu", "pentium2", "-M", "pc", "-m", "128", "-smp", "1", "-nographic", "-no-reboot", "-nic", "none",
+        "-kernel", guest.Kernel, "-initrd", guest.Initrd, "-append", Guest.Append(jobs),
+    ]);
+}
+
+/// <summary>Bochs has no direct kernel start: it boots a copy of the guest's disk whose SYSLINUX configuration starts the same
+/// kernel with the same initrd. So its boot includes BIOS and boot loader.</summary>
+internal sealed class Bochs : Emulator
+{
+    private const string Bios = "/usr/share/bochs/BIOS-bochs-latest", VgaBios = "/usr/share/bochs/VGABIOS-lgpl-latest";
+    private const long BootPartition = 2048 * 512;
+
+    public override string Name => "bochs";
+
+    public override string? Missing(Guest guest) =>
+        OnPath("bochs") is null ? "bochs is not on PATH (Debian: apt-get install bochs bochsbios vgabios)"
+        : !File.Exists(Bios) ? $"{Bios} is not there (Debian: apt-get install bochsbios)"
+        : !File.Exists(VgaBios) ? $"{VgaBios} is not there (Debian: apt-get install vgabios)"
+        : OnPath("mcopy") is null ? "mcopy is not on PATH (Debian: apt-get install mtools)"
+        : !File.Exists(guest.Disk) ? $"{guest.Disk} is not there" : null;
+
+    public override Command Prepare(Guest guest, string jobs, string workDirectory)
+    {
+        string disk = Path.Combine(workDirectory, "bochs.img"), serial = Path.Combine(workDirectory, "bochs.serial");
+        string loader = Path.Combine(workDirectory, "syslinux.cfg"), rc = Path.Combine(workDirectory, "bochsrc");
+        File.Copy(guest.Disk, disk, overwrite: true);
+        File.Delete(serial);
+        File.WriteAllText(loader, $"DEFAULT linux\nPROMPT 0\nTIMEOUT 0\nLABEL linux\n KERNEL vmlinuz\n INITRD initrd.gz\n APPEND {Guest.Append(jobs)}\n");
+        Copy("-o", "-i", $"{disk}@@{BootPartition}", guest.Initrd, "::initrd.gz");
+        Copy("-o", "-i", $"{disk}@@{BootPartition}", loader, "::syslinux.cfg");
+        File.WriteAllLines(rc,
+        [
+            "megs: 128", $"romimage: file={Bios}", $"vgaromimage: file={VgaBios}", "cpu: model=p2_klamath, reset_on_triple_fault=1",
+            $"ata0-master: type=disk, path={disk}, mode=flat", "boot: disk", "display_library: rfb, options=\"timeout=0\"",
+            $"com1: enabled=1, mode=file, dev={serial}", "clock: sync=none", "pci: enabled=1, chipset=i440fx", "panic: action=fatal", $"log: {Path.Combine(workDirectory, "bochs.log")}",
+        ]);
+        return new Command("bochs", ["-q", "-f", rc], serial);
+    }
+
+    private static void Copy(params string[] arguments)
+    {
+        using Process process = Process.Start("mcopy", arguments);
+        process.WaitForExit();
+        if (process.ExitCode != 0) throw new BenchException("mcopy could not change the copy of the guest's disk");
+    }
+}

@@ -1,0 +1,125 @@
+// One run of an emulator: its serial output, line by line, with the host's time at which each line arrived.
+using System.ComponentModel;
+using System.Diagnostics;
+using System.Globalization;
+using System.Text;
+
+namespace Emu86.Bench.Guests;
+
+/// <summary>A line of the guest's console and when it was seen.</summary>
+/// <param name="Text">Without terminal control sequences.</param>
+/// <param name="Wall">Since the start of the process.</param>
+/// <param name="Processor">Processor time of the emulator's process, all threads (the kernel counts it in steps of 10 ms).</param>
+internal readonly record struct GuestLine(string Text, TimeSpan Wall, TimeSpan Processor);
+
+internal static class GuestProcess
+{
+    /// <summary>Runs an emulator until it ends by itself, or ends it after <paramref name="timeout"/>.</summary>
+    public static List<GuestLine> Run(Command command, TimeSpan timeout)
+    {
+        var start = new ProcessStartInfo(command.Program, command.Arguments)
+        {
+            RedirectStandardInput = true,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        };
+        long began = Stopwatch.GetTimestamp();
+        using Process process = Start(start);
+        process.StandardInput.Close();
+        var errors = new StringBuilder();
+        process.ErrorDataReceived += (_, e) => errors.AppendLine(e.Data);
+        process.BeginErrorReadLine();
+        bool late = false;
+        using var timer = new Timer(_ => { late = true; process.Kill(entireProcessTree: true); }, null, timeout, Timeout.InfiniteTimeSpan);
+        var lines = new List<GuestLine>();
+        Stream output = command.SerialFile is null ? process.StandardOutput.BaseStream : new Follower(command.SerialFile, process);
+        var line = new StringBuilder();
+        byte[] buffer = new byte[4096];
+        for (int got; (got = output.Read(buffer)) > 0;)
+        {
+            var at = new GuestLine("", Stopwatch.GetElapsedTime(began), ProcessorTime(process));
+            foreach (byte b in buffer.AsSpan(0, got))
+            {
+                if (b != '\n') line.Append((char)b);
+                else
+                {
+                    lines.Add(at with { Text = line.ToString().TrimEnd('\r') });
+                    line.Clear();
+                }
+            }
+        }
+        process.WaitForExit();
+        if (late) Console.Error.WriteLine($"bench: {command.Program} did not end within {timeout.TotalSeconds:F0} s and was ended");
+        else if (lines.Count == 0 && errors.Length > 0) Console.Error.WriteLine($"bench: {command.Program}: {errors.ToString().Trim()}");
+        return lines;
+    }
+
+    private static Process Start(ProcessStartInfo start)
+    {
+        try
+        {
+            return Process.Start(start)!;
+        }
+        catch (Win32Exception e)
+        {
+            throw new BenchException($"cannot start {start.FileName}: {e.Message}");
+        }
+    }
+
+    private static TimeSpan ProcessorTime(Process process)
+    {
+        try
+        {
+            // proc(5): fields 14 and 15, counted behind the name in parentheses, in hundredths of a second.
+            string stat = File.ReadAllText($"/proc/{process.Id}/stat");
+            string[] fields = stat[(stat.LastIndexOf(')') + 2)..].Split(' ');
+            return TimeSpan.FromMilliseconds(10 * (long.Parse(fields[11], CultureInfo.InvariantCulture) + long.Parse(fields[12], CultureInfo.InvariantCulture)));
+        }
+        catch (IOException)
+        {
+            return TimeSpan.Zero;
+        }
+    }
+
+    /// <summary>Reads a file that a process is writing, up to the end of the process.</summary>
+    private sealed class Follower(string path, Process process) : Stream
+    {
+        private FileStream? _file;
+
+        public override bool CanRead => true;
+
+        public override bool CanSeek => false;
+
+        public override bool CanWrite => false;
+
+        public override long Length => throw new NotSupportedException();
+
+        public override long Position { get => throw new NotSupportedException(); set => throw new NotSupportedException(); }
+
+        public override int Read(byte[] buffer, int offset, int count)
+        {
+            while (true)
+            {
+                bool ended = process.HasExited;
+                if (_file is null && File.Exists(path)) _file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite);
+                int got = _file?.Read(buffer, offset, count) ?? 0;
+                if (got > 0 || ended) return got;
+                Thread.Sleep(2);
+            }
+        }
+
+        public override void Flush() => throw new NotSupportedException();
+
+        public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
+
+        public override void SetLength(long value) => throw new NotSupportedException();
+
+        public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
+
+        protected override void Dispose(bool disposing)
+        {
+            if (disposing) _file?.Dispose();
+            base.Dispose(disposing);
+        }
+    }
+}
