@@ -20,7 +20,10 @@ public static class MachineBuilder
         }
         byte[] bios = options.Bios is { } path ? ReadFile("--bios", path) : Resource("emu86-bios.bin");
         if (bios.Length is not (0x1_0000 or 0x2_0000 or 0x4_0000)) throw new HostException($"--bios {options.Bios} has {bios.Length} bytes; a system BIOS has 64, 128 or 256 KiB");
-        var roms = new List<OptionRom> { Rom("--vgabios", VgaBiosAddress, options.VgaBios is { } vga ? ReadFile("--vgabios", vga) : Resource("emu86-vgabios.bin"), 0xc000) };
+        var roms = new List<OptionRom>();
+        // Our own system BIOS holds a VGA BIOS; another one looks for a ROM at C0000h.
+        if (options.VgaBios is { } vga) roms.Add(Rom("--vgabios", VgaBiosAddress, ReadFile("--vgabios", vga), 0xc000));
+        else if (options.Bios is not null) roms.Add(Rom("--vgabios", VgaBiosAddress, Resource("emu86-vgabios.bin"), 0xc000));
         if (options.OptionRom is { } rom) roms.Add(Rom("--option-rom", OptionRomAddress, ReadFile("--option-rom", rom), 0x1_0000));
         DirectBoot? boot = null;
         if (options.Kernel is { } kernel)
