@@ -43,7 +43,11 @@ public sealed class SystemControl : IStateful
         Port61 = new BytePorts(_ => Read61(), (_, value) => Write61(value));
         Port80 = new BytePorts(_ => _state.PostCode, (_, value) => WritePost(value));
         Port92 = new BytePorts(_ => Read92(), (_, value) => Write92(value));
-        PortF0 = new BytePorts(_ => 0xff, (_, _) => SetCoprocessorError(false));
+        PortF0 = new BytePorts(_ => 0xff, (_, _) =>
+        {
+            SetCoprocessorError(false);
+            CoprocessorErrorCleared?.Invoke();
+        });
     }
 
     public IPortDevice Port61 { get; }
@@ -66,6 +70,9 @@ public sealed class SystemControl : IStateful
 
     /// <summary>A diagnostic code was written to port 80h.</summary>
     public Action<byte>? PostCodeWritten { get; set; }
+
+    /// <summary>A write to F0h: IGNNE# until the coprocessor's error is cleared.</summary>
+    public Action? CoprocessorErrorCleared { get; set; }
 
     /// <summary>NMI for the processor (the RTC's mask is the board's to apply).</summary>
     public Action? NmiRequested { get; set; }

@@ -186,6 +186,7 @@ public sealed class Board : IProcessorBus, IInstructionCounter, IDisposable
         System.A20Changed = Processor.SetA20;
         System.ResetRequested = _logic.RequestReset;
         System.PostCodeWritten = _logic.PostCode;
+        System.CoprocessorErrorCleared = Processor.AssertIgnne;
         System.NmiRequested = Processor.RaiseNmi;
         KeyboardController.ResetRequested = _logic.RequestReset;
         Pci.ResetRequested = _ => _logic.RequestReset();
@@ -219,32 +220,34 @@ public sealed class Board : IProcessorBus, IInstructionCounter, IDisposable
     /// <summary>The wiring table. Overlaps stop the machine when it is built.</summary>
     private void WirePorts()
     {
-        _ports.Map(0x000, 16, Dma.ByteController,  "8237 channels 0-3");
-        _ports.Map(0x020, 2,  Pic.MasterPorts,     "8259A master");
-        _ports.Map(0x040, 4,  Pit,                 "8254");
-        _ports.Map(0x060, 1,  KeyboardController.DataPort,  "8042 data");
-        _ports.Map(0x061, 1,  System.Port61,       "system control B");
-        _ports.Map(0x064, 1,  KeyboardController.CommandPort, "8042 command");
-        _ports.Map(0x070, 2,  Rtc,                 "MC146818");
-        _ports.Map(0x080, 1,  System.Port80,       "POST code");
-        _ports.Map(0x081, 15, Dma.PageRegisters,   "DMA pages");
-        _ports.Map(0x092, 1,  System.Port92,       "system control A");
-        _ports.Map(0x0a0, 2,  Pic.SlavePorts,      "8259A slave");
-        _ports.Map(0x0b2, 2,  Power.ApmPorts,      "APM");
-        _ports.Map(0x0c0, 32, Dma.WordController,  "8237 channels 4-7");
-        _ports.Map(0x0e9, 1,  new DebugPort(_logic.Debug(0xe9)), "debug port");
-        _ports.Map(0x0f0, 2,  System.PortF0,       "coprocessor error");
-        _ports.Map(0x170, 8,  Ide.Secondary,       "IDE secondary", 4);
-        _ports.Map(0x1f0, 8,  Ide.Primary,         "IDE primary", 4);
-        _ports.Map(0x2f8, 8,  Com2,                "COM2");
-        _ports.Map(0x376, 1,  Ide.Secondary.ControlPort, "IDE secondary control");
-        _ports.Map(0x3b0, 48, Vga,                 "VGA");
-        _ports.Map(0x3f6, 1,  Ide.Primary.ControlPort, "IDE primary control");
-        _ports.Map(0x3f8, 8,  Com1,                "COM1");
+#pragma warning disable format // columns are aligned by hand
+        _ports.Map(0x000, 16, Dma.ByteController,                 "8237 channels 0-3");
+        _ports.Map(0x020, 2,  Pic.MasterPorts,                    "8259A master");
+        _ports.Map(0x040, 4,  Pit,                                "8254");
+        _ports.Map(0x060, 1,  KeyboardController.DataPort,        "8042 data");
+        _ports.Map(0x061, 1,  System.Port61,                      "system control B");
+        _ports.Map(0x064, 1,  KeyboardController.CommandPort,     "8042 command");
+        _ports.Map(0x070, 2,  Rtc,                                "MC146818");
+        _ports.Map(0x080, 1,  System.Port80,                      "POST code");
+        _ports.Map(0x081, 15, Dma.PageRegisters,                  "DMA pages");
+        _ports.Map(0x092, 1,  System.Port92,                      "system control A");
+        _ports.Map(0x0a0, 2,  Pic.SlavePorts,                     "8259A slave");
+        _ports.Map(0x0b2, 2,  Power.ApmPorts,                     "APM");
+        _ports.Map(0x0c0, 32, Dma.WordController,                 "8237 channels 4-7");
+        _ports.Map(0x0e9, 1,  new DebugPort(_logic.Debug(0xe9)),  "debug port");
+        _ports.Map(0x0f0, 2,  System.PortF0,                      "coprocessor error");
+        _ports.Map(0x170, 8,  Ide.Secondary,                      "IDE secondary", 4);
+        _ports.Map(0x1f0, 8,  Ide.Primary,                        "IDE primary", 4);
+        _ports.Map(0x2f8, 8,  Com2,                               "COM2");
+        _ports.Map(0x376, 1,  Ide.Secondary.ControlPort,          "IDE secondary control");
+        _ports.Map(0x3b0, 48, Vga,                                "VGA");
+        _ports.Map(0x3f6, 1,  Ide.Primary.ControlPort,            "IDE primary control");
+        _ports.Map(0x3f8, 8,  Com1,                               "COM1");
         _ports.Map(0x402, 1,  new DebugPort(_logic.Debug(0x402)), "firmware debug port");
-        _ports.Map(0x510, 2,  FirmwareConfig,      "fw_cfg", 2);
-        _ports.Map(0x4d0, 2,  Pic.EdgeLevelPorts,  "ELCR");
-        _ports.Map(0xcf8, 8,  Pci,                 "PCI configuration", 4);
+        _ports.Map(0x510, 2,  FirmwareConfig,                     "fw_cfg", 2);
+        _ports.Map(0x4d0, 2,  Pic.EdgeLevelPorts,                 "ELCR");
+        _ports.Map(0xcf8, 8,  Pci,                                "PCI configuration", 4);
+#pragma warning restore format
         if (IsaNic is not null) _ports.Map(0x300, 32, IsaNic, "NE2000", 4);
         if (_config.ExitPort != 0) _ports.Map(_config.ExitPort, 4, new IsaDebugExit(_logic.Exit), "isa-debug-exit", 4);
     }
