@@ -1,6 +1,7 @@
 // Which driver runs for which role.
 using Emu86.Ft.Cli;
 using Emu86.Ft.Host;
+using Emu86.Ft.Host.Net.Switching;
 
 namespace Emu86.Ft.Run;
 
@@ -10,6 +11,7 @@ public static class Roles
     public static int Run(RunOptions options) => options.Role switch
     {
         Role.Standalone => new Standalone(options).Run(),
+        Role.Switch => new SwitchRole(options).Run(),
         _ => throw new HostException($"role {options.Role} is not supported by this version of emu86", ExitCode.Usage),
     };
 }

@@ -1,6 +1,7 @@
 // Which network the options ask for.
 using Emu86.Ft.Cli;
 using Emu86.Ft.Host.Net.User;
+using Emu86.Ft.Run;
 
 namespace Emu86.Ft.Host.Net;
 
@@ -11,6 +12,8 @@ public static class Networks
     {
         NetKind.None => null,
         NetKind.User => new UserNetwork(options.Forwards),
-        _ => throw new HostException($"--net {options.Net} is not supported by this version of emu86", ExitCode.Usage),
+        NetKind.Stream => new StreamNetwork(options.StreamAt, options.StreamPath, new Report(options.JsonLog).Say),
+        NetKind.Tap => new TapNetwork(options.TapName!),
+        _ => throw new ArgumentOutOfRangeException(nameof(options)),
     };
 }
