@@ -5,18 +5,28 @@ using Emu86.Devices;
 namespace Emu86.Ft.Host;
 
 /// <summary>A copy-on-write view of a disk. What is written is forgotten with the process.</summary>
-public sealed class OverlayDisk(IBlockStore below) : IBlockStore
+/// <param name="below">Never written.</param>
+/// <param name="isReadOnly">What the guest sees.</param>
+public sealed class OverlayDisk(IBlockStore below, bool isReadOnly = false) : IBlockStore
 {
     private readonly Dictionary<long, byte[]> _sectors = [];
+    private readonly SortedSet<long> _changed = [];
 
     public long SectorCount => below.SectorCount;
 
-    public bool IsReadOnly => false;
+    public bool IsReadOnly => isReadOnly;
+
+    /// <summary>Set when the image could not be read: the guest then sees something that no log holds, and the run must end.</summary>
+    public bool Failed { get; private set; }
 
     public BlockResult Read(long lba, Span<byte> destination)
     {
         BlockResult result = below.Read(lba, destination);
-        if (result != BlockResult.Ok) return result;
+        if (result != BlockResult.Ok)
+        {
+            Failed = true;
+            return result;
+        }
         for (int n = 0; n < destination.Length / 512; n++)
         {
             if (_sectors.TryGetValue(lba + n, out byte[]? sector)) sector.CopyTo(destination[(n * 512)..]);
@@ -26,14 +36,36 @@ public sealed class OverlayDisk(IBlockStore below) : IBlockStore
 
     public BlockResult Write(long lba, ReadOnlySpan<byte> source)
     {
-        for (int n = 0; n < source.Length / 512; n++) _sectors[lba + n] = source.Slice(n * 512, 512).ToArray();
+        if (isReadOnly) return BlockResult.ReadOnly;
+        for (int n = 0; n < source.Length / 512; n++)
+        {
+            _sectors[lba + n] = source.Slice(n * 512, 512).ToArray();
+            _changed.Add(lba + n);
+        }
         return BlockResult.Ok;
     }
 
     public BlockResult Flush() => BlockResult.Ok;
 
-    /// <summary>Sectors written so far, for a snapshot in the middle of a recording.</summary>
-    public IReadOnlyDictionary<long, byte[]> Written => _sectors;
+    /// <summary>The sectors written since the last call, in ascending runs of at most <paramref name="bytesMax"/> bytes: what a
+    /// snapshot in the middle of a recording adds.</summary>
+    public IEnumerable<(long Lba, byte[] Data)> TakeChanged(int bytesMax)
+    {
+        long first = 0;
+        var run = new List<byte[]>();
+        foreach (long lba in _changed)
+        {
+            if (run.Count > 0 && (lba != first + run.Count || (run.Count + 1) * 512 > bytesMax))
+            {
+                yield return (first, [.. run.SelectMany(s => s)]);
+                run.Clear();
+            }
+            if (run.Count == 0) first = lba;
+            run.Add(_sectors[lba]);
+        }
+        if (run.Count > 0) yield return (first, [.. run.SelectMany(s => s)]);
+        _changed.Clear();
+    }
 
     /// <summary>128-bit hash of a disk's content.</summary>
     public static UInt128 ContentHash(IBlockStore disk)

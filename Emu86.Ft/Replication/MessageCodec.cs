@@ -58,8 +58,10 @@ public static class MessageCodec
             case EpochRecord m: Begin(ref w, 3); At(ref w, m.Position); w.Write(m.Epoch); break;
             case HandOverRecord m: Begin(ref w, 2); At(ref w, m.Position); break;
             case EndedRecord m: Begin(ref w, 4); At(ref w, m.Position); w.Write((byte)m.Reason); w.Write(m.ExitValue); break;
-            case RecordingHeaderMessage m: Begin(ref w, 9); Identity(ref w, m.Machine); w.Write(m.Configuration.Span); At(ref w, m.Start); w.Write(m.StateBytes); break;
+            case RecordingHeaderMessage m: Begin(ref w, 9); Identity(ref w, m.Machine); w.Write(m.ConfigurationBytes); At(ref w, m.Start); w.Write(m.StateBytes); break;
             case RecordingEndMessage m: Begin(ref w, 3); At(ref w, m.Position); w.Write(m.Records); break;
+            case RecordingSnapshotMessage m: Begin(ref w, 5); At(ref w, m.Position); Hash(ref w, m.StateHash); w.Write(m.StateBytes); w.Write(m.DiskBytes); break;
+            case RecordingUnitHashesMessage m: Begin(ref w, 1); w.Write(m.Hashes.Span); break;
             default: throw new ArgumentOutOfRangeException(nameof(message), message.Type, "a message without a layout");
         }
         w.Flush();
@@ -107,8 +109,10 @@ public static class MessageCodec
         MessageType.Epoch => new EpochRecord(At(ref First(ref r, type, 3)), r.ReadUInt64()),
         MessageType.HandOver => new HandOverRecord(At(ref First(ref r, type, 2))),
         MessageType.Ended => new EndedRecord(At(ref First(ref r, type, 4)), (EndReason)r.ReadByte(), r.ReadUInt64()),
-        MessageType.RecordingHeader => new RecordingHeaderMessage(Identity(ref r, type, 9), Bytes(ref r), At(ref r), r.ReadUInt64()),
+        MessageType.RecordingHeader => new RecordingHeaderMessage(Identity(ref r, type, 9), r.ReadUInt64(), At(ref r), r.ReadUInt64()),
         MessageType.RecordingEnd => new RecordingEndMessage(At(ref First(ref r, type, 3)), r.ReadUInt64()),
+        MessageType.RecordingSnapshot => new RecordingSnapshotMessage(At(ref First(ref r, type, 5)), Hash(ref r), r.ReadUInt64(), r.ReadUInt64()),
+        MessageType.RecordingUnitHashes => new RecordingUnitHashesMessage(Bytes(ref First(ref r, type, 1))),
         _ => throw new ProtocolException($"a message of the unknown type {(byte)type}"),
     };
 

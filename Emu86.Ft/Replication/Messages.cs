@@ -29,6 +29,8 @@ public enum MessageType : byte
     Ended = 46,
     RecordingHeader = 60,
     RecordingEnd = 61,
+    RecordingSnapshot = 62,
+    RecordingUnitHashes = 63,
 }
 
 public abstract class Message(MessageType type)
@@ -262,20 +264,44 @@ public sealed class HeartbeatMessage(ulong sessionId, bool fromPrimary, long sen
     public long SentUs { get; } = sentUs;
 }
 
-/// <summary>First record of a recording: what is needed to run it again.</summary>
+/// <summary>First record of a recording: what is needed to run it again. Configuration and snapshot follow in state chunks:
+/// with a kernel in it, a configuration can be longer than a frame.</summary>
 /// <param name="machine">Refuses another configuration or disk image.</param>
-/// <param name="configuration">The machine's configuration as the board saves it.</param>
-/// <param name="start">Position of the snapshot that follows in state chunks.</param>
+/// <param name="configurationBytes">Length of the machine's configuration, which follows.</param>
+/// <param name="start">Position of the snapshot that follows the configuration.</param>
 /// <param name="stateBytes">Its length; 0 when the recording starts at power-on.</param>
-public sealed class RecordingHeaderMessage(MachineIdentity machine, ReadOnlyMemory<byte> configuration, Position start, ulong stateBytes) : Message(MessageType.RecordingHeader)
+public sealed class RecordingHeaderMessage(MachineIdentity machine, ulong configurationBytes, Position start, ulong stateBytes) : Message(MessageType.RecordingHeader)
 {
     public MachineIdentity Machine { get; } = machine;
 
-    public ReadOnlyMemory<byte> Configuration { get; } = configuration;
+    public ulong ConfigurationBytes { get; } = configurationBytes;
 
     public Position Start { get; } = start;
 
     public ulong StateBytes { get; } = stateBytes;
+}
+
+/// <summary>In the middle of a recording: a snapshot, so that a replay can begin there. State chunks and then disk blocks
+/// follow (unit: 512 bytes): the sectors written since the snapshot before this one.</summary>
+/// <param name="position">Of the state, at this place in the log.</param>
+/// <param name="stateHash">Of that state: a replay that begins or passes here compares.</param>
+/// <param name="stateBytes">Length of the state.</param>
+/// <param name="diskBytes">Length of all disk blocks together.</param>
+public sealed class RecordingSnapshotMessage(Position position, UInt128 stateHash, ulong stateBytes, ulong diskBytes) : Message(MessageType.RecordingSnapshot)
+{
+    public Position Position { get; } = position;
+
+    public UInt128 StateHash { get; } = stateHash;
+
+    public ulong StateBytes { get; } = stateBytes;
+
+    public ulong DiskBytes { get; } = diskBytes;
+}
+
+/// <summary>In a recording, after each state hash: the hash of every unit (16 bytes each, board order), to name what differs.</summary>
+public sealed class RecordingUnitHashesMessage(ReadOnlyMemory<byte> hashes) : Message(MessageType.RecordingUnitHashes)
+{
+    public ReadOnlyMemory<byte> Hashes { get; } = hashes;
 }
 
 /// <summary>Last record of a recording. A file without it was cut off, and says so.</summary>

@@ -1,30 +1,41 @@
-// Recordings: the same frames as on the wire, in a stream. Header, state chunks, log records, end record.
+// Recordings: the same frames as on the wire. Header, configuration, start snapshot, then log records with snapshots and unit
+// hashes between them, end record.
 using System.Buffers;
 using Emu86.Devices;
 
 namespace Emu86.Ft.Replication;
 
-/// <summary>Writes a recording. Nothing is buffered beyond a frame; the stream belongs to the caller.</summary>
+/// <summary>Consecutive sectors of a drive as a recording's snapshot holds them.</summary>
+/// <param name="Drive">0 to 3.</param>
+/// <param name="Lba">First sector.</param>
+/// <param name="Data">Whole sectors.</param>
+public readonly record struct DiskRun(int Drive, long Lba, ReadOnlyMemory<byte> Data);
+
+/// <summary>Encodes a recording. All that is written are whole frames; where they go is the caller's business.</summary>
 public sealed class RecordingWriter
 {
-    private readonly Stream _stream;
+    private readonly IBufferWriter<byte> _output;
     private readonly FrameWriter _frames = new();
-    private readonly ArrayBufferWriter<byte> _bytes = new();
     private ulong _records;
 
-    /// <param name="stream">Where to; written from its present position on.</param>
-    /// <param name="header">What is needed to run the recording again.</param>
-    /// <param name="state">The snapshot it starts from; empty for power-on. Its length stands in the header.</param>
-    public RecordingWriter(Stream stream, RecordingHeaderMessage header, ReadOnlyMemory<byte> state)
+    /// <param name="output">Where to.</param>
+    /// <param name="machine">Identity of the machine.</param>
+    /// <param name="configuration">The machine's configuration as the board saves it.</param>
+    /// <param name="start">Position of <paramref name="state"/>.</param>
+    /// <param name="state">The snapshot it starts from; empty for power-on.</param>
+    public RecordingWriter(IBufferWriter<byte> output, MachineIdentity machine, ReadOnlyMemory<byte> configuration, Position start, ChunkedBuffer state)
     {
-        if ((ulong)state.Length != header.StateBytes) throw new ArgumentException($"the header announces {header.StateBytes} bytes of state, {state.Length} are given", nameof(state));
-        _stream = stream;
-        Write(header);
-        for (int offset = 0; offset < state.Length; offset += RecordingReader.ChunkBytes)
+        _output = output;
+        Write(new RecordingHeaderMessage(machine, (ulong)configuration.Length, start, (ulong)state.Length));
+        for (int at = 0; at < configuration.Length; at += RecordingReader.ChunkBytes)
         {
-            Write(new CloneStateMessage((ulong)offset, state.Slice(offset, Math.Min(RecordingReader.ChunkBytes, state.Length - offset))));
+            Write(new CloneStateMessage((ulong)at, configuration.Slice(at, int.Min(RecordingReader.ChunkBytes, configuration.Length - at))));
         }
+        Chunks(state);
     }
+
+    /// <summary>Log records so far.</summary>
+    public ulong Records => _records;
 
     /// <summary>Appends a record and numbers it; a record object is used for one log only.</summary>
     public void Append(LogRecord record)
@@ -33,76 +44,138 @@ public sealed class RecordingWriter
         Write(record);
     }
 
-    /// <summary>Ends the recording; without this it counts as cut off.</summary>
-    public void End(Position position)
+    /// <summary>Appends the hashes that belong to the state hash appended last.</summary>
+    public void UnitHashes(ReadOnlyMemory<byte> hashes) => Write(new RecordingUnitHashesMessage(hashes));
+
+    /// <summary>Appends a snapshot at this place in the log.</summary>
+    /// <param name="position">Of the state.</param>
+    /// <param name="stateHash">Of the state.</param>
+    /// <param name="state">As the machine saves it.</param>
+    /// <param name="disks">Sectors written since the snapshot before this one, in runs of at most <see cref="RecordingReader.ChunkBytes"/>.</param>
+    public void Snapshot(Position position, UInt128 stateHash, ChunkedBuffer state, IReadOnlyList<DiskRun> disks)
     {
-        Write(new RecordingEndMessage(position, _records));
-        _stream.Flush();
+        Write(new RecordingSnapshotMessage(position, stateHash, (ulong)state.Length, (ulong)disks.Sum(d => (long)d.Data.Length)));
+        Chunks(state);
+        foreach (DiskRun run in disks) Write(new CloneDiskBlocksMessage(run.Drive, (ulong)run.Lba, run.Data));
     }
 
-    private void Write(Message message)
+    /// <summary>Ends the recording; without this it counts as cut off.</summary>
+    public void End(Position position) => Write(new RecordingEndMessage(position, _records));
+
+    private void Chunks(ChunkedBuffer state)
     {
-        _bytes.ResetWrittenCount();
-        _frames.Write(_bytes, message);
-        _stream.Write(_bytes.WrittenSpan);
+        ulong offset = 0;
+        foreach (ReadOnlyMemory<byte> piece in state.Pieces(RecordingReader.ChunkBytes))
+        {
+            Write(new CloneStateMessage(offset, piece));
+            offset += (ulong)piece.Length;
+        }
     }
+
+    private void Write(Message message) => _frames.Write(_output, message);
 }
 
-/// <summary>Reads a recording record by record, so that its length does not matter.</summary>
+/// <summary>Reads a recording message by message, so that its length does not matter.</summary>
 public sealed class RecordingReader
 {
     /// <summary>Size of the pieces in which state is stored.</summary>
     public const int ChunkBytes = 256 << 10;
 
+    /// <summary>Longest configuration: ROMs, a kernel and an initial RAM disk.</summary>
+    private const ulong ConfigurationBytesMax = 1 << 30;
+
     private readonly Stream _stream;
+    private readonly ulong _stateBytesMax;
     private readonly FrameReader _frames = new() { PayloadBytesMax = Frame.PayloadBytesMax, NextLsn = 1 };
     private readonly byte[] _buffer = new byte[64 << 10];
+    private RecordingSnapshotMessage? _unread;
     private ulong _records;
 
     /// <param name="stream">Read from its present position on.</param>
     /// <param name="stateBytesMax">Longest snapshot that can be of use, in bytes.</param>
     /// <exception cref="ProtocolException">The stream is no recording, or damaged.</exception>
-    public RecordingReader(Stream stream, long stateBytesMax)
+    public RecordingReader(Stream stream, ulong stateBytesMax)
     {
         _stream = stream;
+        _stateBytesMax = stateBytesMax;
         Header = Next() as RecordingHeaderMessage ?? throw new ProtocolException("this is a log, but not a recording: it has no header");
-        if (Header.StateBytes > (ulong)Math.Min(stateBytesMax, Array.MaxLength)) throw new ProtocolException($"the recording has a snapshot of {Header.StateBytes} bytes; at most {stateBytesMax} are possible");
-        // Grown as the content arrives: a damaged length alone makes nobody allocate.
-        ArrayBufferWriter<byte> state = new();
-        while ((ulong)state.WrittenCount < Header.StateBytes)
-        {
-            CloneStateMessage chunk = Next() as CloneStateMessage ?? throw new ProtocolException("the recording's snapshot is incomplete");
-            if (chunk.Offset != (ulong)state.WrittenCount || chunk.Data.Length == 0 || chunk.Offset + (ulong)chunk.Data.Length > Header.StateBytes)
-            {
-                throw new ProtocolException("the recording's snapshot has a piece out of place");
-            }
-            state.Write(chunk.Data.Span);
-        }
-        State = state.WrittenMemory;
+        Configuration = Content("configuration", Header.ConfigurationBytes, ConfigurationBytesMax, keep: true)!.ToSequence();
+        State = Content("snapshot", Header.StateBytes, _stateBytesMax, keep: true)!.ToSequence();
     }
 
     public RecordingHeaderMessage Header { get; }
 
-    /// <summary>The snapshot to start from; empty for power-on.</summary>
-    public ReadOnlyMemory<byte> State { get; }
+    /// <summary>The machine's configuration as the board saves it.</summary>
+    public ReadOnlySequence<byte> Configuration { get; }
 
-    /// <summary>Set when the last record has been read.</summary>
+    /// <summary>The snapshot to start from; empty for power-on.</summary>
+    public ReadOnlySequence<byte> State { get; }
+
+    /// <summary>Set when the last message has been read.</summary>
     public RecordingEndMessage? End { get; private set; }
 
-    /// <returns>The next log record, or null at the end of a complete recording.</returns>
+    /// <returns>The next log record, snapshot or unit hashes; null at the end of a complete recording. What belongs to a snapshot is
+    /// passed over unless <see cref="ReadSnapshot"/> is called before the next call.</returns>
     /// <exception cref="ProtocolException">Damaged or cut off.</exception>
-    public LogRecord? Read()
+    public Message? Read()
     {
         if (End is not null) return null;
+        if (_unread is not null) ReadSnapshot(keepState: false);
         Message message = Next();
-        if (message is LogRecord record)
+        switch (message)
         {
-            _records++;
-            return record;
+            case LogRecord:
+                _records++;
+                return message;
+            case RecordingUnitHashesMessage:
+                return message;
+            case RecordingSnapshotMessage snapshot:
+                _unread = snapshot;
+                return message;
+            case RecordingEndMessage end:
+                if (end.Records != _records) throw new ProtocolException($"the recording should have {end.Records} records, {_records} are there");
+                End = end;
+                return null;
+            default:
+                throw new ProtocolException($"a {message.Type} message in the middle of a recording");
         }
-        End = message as RecordingEndMessage ?? throw new ProtocolException($"a {message.Type} message in the middle of a recording");
-        if (End.Records != _records) throw new ProtocolException($"the recording should have {End.Records} records, {_records} are there");
-        return null;
+    }
+
+    /// <summary>The content of the snapshot that was read last.</summary>
+    /// <param name="keepState">False: only the disk blocks are wanted.</param>
+    /// <exception cref="ProtocolException">Damaged or cut off.</exception>
+    public (ChunkedBuffer? State, IReadOnlyList<DiskRun> Disks) ReadSnapshot(bool keepState)
+    {
+        RecordingSnapshotMessage snapshot = _unread ?? throw new InvalidOperationException("no snapshot was read");
+        _unread = null;
+        ChunkedBuffer? state = Content("snapshot", snapshot.StateBytes, _stateBytesMax, keepState);
+        var disks = new List<DiskRun>();
+        for (ulong got = 0; got < snapshot.DiskBytes;)
+        {
+            CloneDiskBlocksMessage blocks = Next() as CloneDiskBlocksMessage ?? throw new ProtocolException("a snapshot in the recording lacks disk blocks");
+            got += (ulong)blocks.Data.Length;
+            if (blocks.Data.Length == 0 || blocks.Data.Length % 512 != 0 || blocks.Disk is < 0 or > 3 || blocks.FirstBlock > long.MaxValue / 512 || got > snapshot.DiskBytes)
+            {
+                throw new ProtocolException("a snapshot in the recording has disk blocks out of place");
+            }
+            disks.Add(new DiskRun(blocks.Disk, (long)blocks.FirstBlock, blocks.Data));
+        }
+        return (state, disks);
+    }
+
+    // Grown as the content arrives: a damaged length alone makes nobody allocate.
+    private ChunkedBuffer? Content(string what, ulong length, ulong lengthMax, bool keep)
+    {
+        if (length > lengthMax) throw new ProtocolException($"the recording has a {what} of {length} bytes; at most {lengthMax} are possible");
+        ChunkedBuffer? content = keep ? new ChunkedBuffer() : null;
+        for (ulong got = 0; got < length;)
+        {
+            CloneStateMessage chunk = Next() as CloneStateMessage ?? throw new ProtocolException("a snapshot in the recording is incomplete");
+            if (chunk.Offset != got || chunk.Data.Length == 0 || got + (ulong)chunk.Data.Length > length) throw new ProtocolException("a snapshot in the recording has a piece out of place");
+            got += (ulong)chunk.Data.Length;
+            content?.Write(chunk.Data.Span);
+        }
+        return content;
     }
 
     private Message Next()

@@ -2,6 +2,7 @@
 using Emu86.Ft.Cli;
 using Emu86.Ft.Host;
 using Emu86.Ft.Host.Net.Switching;
+using Emu86.Ft.Run.Recording;
 
 namespace Emu86.Ft.Run;
 
@@ -10,7 +11,8 @@ public static class Roles
     /// <summary>Runs the role; returns the exit code.</summary>
     public static int Run(RunOptions options) => options.Role switch
     {
-        Role.Standalone => new Standalone(options).Run(),
+        Role.Standalone or Role.Record => new Standalone(options).Run(),
+        Role.Replay => new Replayer(options).Run(),
         Role.Switch => new SwitchRole(options).Run(),
         _ => throw new HostException($"role {options.Role} is not supported by this version of emu86", ExitCode.Usage),
     };

@@ -1,21 +1,24 @@
-// One machine, unprotected.
+// One machine, unprotected; recorded when asked for.
 using System.Buffers;
 using Emu86.Cpu;
 using Emu86.Devices;
 using Emu86.Ft.Cli;
 using Emu86.Ft.Host;
 using Emu86.Ft.Host.Net;
+using Emu86.Ft.Replication;
+using Emu86.Ft.Run.Recording;
 
 namespace Emu86.Ft.Run;
 
-/// <summary>The role without a name: run until the guest is off, the stop is reached, or a signal comes.</summary>
+/// <summary>The role without a name, and --record: run until the guest is off, the stop is reached, or a signal comes.</summary>
 public sealed class Standalone(RunOptions options)
 {
     private readonly Report _report = new(options.JsonLog);
 
     public int Run()
     {
-        IBlockStore?[] disks = MachineBuilder.OpenDisks(options);
+        OverlayDisk?[] overlays = options.RecordFile is null ? [] : RecordingDisks.Open(options);
+        IBlockStore?[] disks = options.RecordFile is null ? MachineBuilder.OpenDisks(options) : overlays;
         byte[]? snapshot = options.Restore is { } file ? MachineBuilder.ReadFile("--restore", file) : null;
         MachineConfig config = snapshot is null ? MachineBuilder.Configure(options, disks) : ConfigOf(snapshot, disks);
         using IHostNetwork? network = Networks.Open(options);
@@ -27,7 +30,10 @@ public sealed class Standalone(RunOptions options)
         bool fixedClock = options.FixedClock ?? (options.RtcBase is not null && options.Net == NetKind.None && options.Serial is "null" or "stdio" && Console.IsInputRedirected);
         bool hasInput = options.Net != NetKind.None || (options.Serial.StartsWith("tcp:", StringComparison.Ordinal) || (options.Serial == "stdio" && !Console.IsInputRedirected));
         var settings = new LiveSettings(options.Slice, options.StopAt ?? ulong.MaxValue, fixedClock, Paced: !fixedClock || hasInput);
-        var loop = new LiveLoop(machine, inputs, settings, new FlushAtBoundary(serial))
+        using RecordingFile? recording = options.RecordFile is { } record ? RecordingFile.Create(record) : null;
+        LiveLoop? loop = null;
+        Recorder? recorder = recording is null ? null : NewRecorder(machine, overlays, recording, serial.Flush, () => loop!.Stop());
+        loop = new LiveLoop(machine, inputs, settings, recorder as IRunLog ?? new FlushAtBoundary(serial))
         {
             DebtDropped = t => _report.Say($"the host stood still for {t.TotalSeconds:F1} s; the guest does not catch up"),
         };
@@ -37,10 +43,19 @@ public sealed class Standalone(RunOptions options)
         if (hasInput) serial.Start(bytes => inputs.Put(InputEvent.SerialBytes(0, bytes)));
         LiveEnd end = loop.Run();
         serial.Flush();
+        recorder?.End();
+        if (recorder is not null) _report.Say($"recorded to count {machine.Position.Count}, {recording!.Bytes} bytes with {recorder.Hashes} state hashes, in {options.RecordFile}");
         foreach (IBlockStore? disk in disks) disk?.Flush();
         if (options.SaveSnapshot is { } last && options.SaveSnapshotAt is null) Save(machine, last);
         if (options.PrintHash) Console.Out.WriteLine($"state-hash {machine.Position.Count} {machine.StateHash():x32}");
         return ExitCodeOf(end, machine, world);
+    }
+
+    private Recorder NewRecorder(Machine machine, OverlayDisk?[] disks, RecordingFile file, Action flush, Action stop)
+    {
+        var identity = new MachineIdentity(options.Name, Guid.NewGuid(), machine.Config.Hash(), "", RecordingDisks.Identify(disks, _report));
+        if (identity.Disks.Count > 0) _report.Say("while recording, disk writes are kept in memory and forgotten at the end");
+        return new Recorder(machine, disks, identity, file, new RecorderSettings((ulong)options.HashEveryMs * 1_000_000)) { AtBoundary = flush, Broken = stop };
     }
 
     private int ExitCodeOf(LiveEnd end, Machine machine, WorldOutputs world)

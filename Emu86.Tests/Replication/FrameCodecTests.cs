@@ -40,8 +40,10 @@ public sealed class FrameCodecTests
         new EpochRecord(At, 4) { Lsn = 5 },
         new HandOverRecord(At) { Lsn = 6 },
         new EndedRecord(At, EndReason.GuestExit, 21) { Lsn = 7 },
-        new RecordingHeaderMessage(Machine, Blob, At, 6),
+        new RecordingHeaderMessage(Machine, 5, At, 6),
         new RecordingEndMessage(At, 7),
+        new RecordingSnapshotMessage(At, 98, 4, 512),
+        new RecordingUnitHashesMessage(Blob),
     ];
 
     [Fact]
@@ -150,17 +152,27 @@ public sealed class FrameCodecTests
     {
         byte[] state = new byte[600_000];
         for (int i = 0; i < state.Length; i++) state[i] = (byte)SimulatorGuest.Mix((ulong)i);
-        MemoryStream file = new();
-        RecordingWriter writer = new(file, new(Machine, Blob, At, (ulong)state.Length), state);
+        ChunkedBuffer saved = new();
+        saved.Write(state);
+        ArrayBufferWriter<byte> file = new();
+        RecordingWriter writer = new(file, Machine, Blob, At, saved);
         writer.Append(new InputRecord(At, InputEvent.SerialBytes(1, Blob)));
+        writer.Snapshot(At, 5, saved, [new DiskRun(1, 77, state.AsMemory(0, 1024))]);
         writer.Append(new FrontierRecord(At, 0, 0, 0));
+        writer.Snapshot(At, 6, saved, []);
         writer.End(At);
-        byte[] bytes = file.ToArray();
+        byte[] bytes = file.WrittenSpan.ToArray();
 
         RecordingReader reader = new(new MemoryStream(bytes), 1 << 20);
+        Assert.Equal(Blob, reader.Configuration.ToArray());
         Assert.Equal(state, reader.State.ToArray());
         Assert.IsType<InputRecord>(reader.Read());
+        Assert.IsType<RecordingSnapshotMessage>(reader.Read());
+        (ChunkedBuffer? middle, IReadOnlyList<DiskRun> disks) = reader.ReadSnapshot(keepState: true);
+        Assert.Equal(state, middle!.ToSequence().ToArray());
+        Assert.Equal((1, 77L, 1024), (disks[0].Drive, disks[0].Lba, disks[0].Data.Length));
         Assert.IsType<FrontierRecord>(reader.Read());
+        Assert.IsType<RecordingSnapshotMessage>(reader.Read());
         Assert.Null(reader.Read());
         Assert.Equal(2ul, reader.End!.Records);
 

@@ -1,0 +1,156 @@
+// The role --replay: runs a recording and says whether it was the same run.
+using System.Diagnostics;
+using Emu86.Devices;
+using Emu86.Ft.Cli;
+using Emu86.Ft.Host;
+using Emu86.Ft.Replication;
+using MessagePack;
+
+namespace Emu86.Ft.Run.Recording;
+
+/// <summary>Opens a recording, builds its machine, replays it.</summary>
+public sealed class Replayer(RunOptions options)
+{
+    /// <summary>The largest guest memory with room for devices and a kernel.</summary>
+    private const ulong StateBytesMax = 5UL << 30;
+
+    private static readonly TimeSpan ProgressEvery = TimeSpan.FromSeconds(5);
+
+    private readonly Report _report = new(options.JsonLog);
+    private readonly string _path = options.ReplayFile!;
+
+    /// <returns>The exit code.</returns>
+    public int Run()
+    {
+        RefuseMachineOptions();
+        using Stream file = Open();
+        try
+        {
+            return Run(file);
+        }
+        catch (ProtocolException e)
+        {
+            throw new HostException($"--replay {_path}: {e.Message}");
+        }
+    }
+
+    private int Run(Stream file)
+    {
+        var reader = new RecordingReader(file, StateBytesMax);
+        MachineConfig config = ConfigOf(reader);
+        int begin = options.From is { } from ? FindSnapshot(from) : 0;
+        OverlayDisk?[] disks = RecordingDisks.OpenFor(reader.Header.Machine, config, options, _report);
+        using ISerialTarget serial = SerialTargets.Open(options.Serial);
+        var world = new WorldOutputs(options, serial, network: null);
+        using Machine machine = MachineBuilder.Build(config, disks, world);
+        long said = Stopwatch.GetTimestamp();
+        var replay = new Replay(machine, reader, disks)
+        {
+            Slice = options.Slice,
+            AtBoundary = at =>
+            {
+                serial.Flush();
+                if (Stopwatch.GetElapsedTime(said) < ProgressEvery) return;
+                said = Stopwatch.GetTimestamp();
+                _report.Say($"replay at count {at.Count}, {file.Position * 100 / file.Length} % of the recording");
+            },
+        };
+        using var signals = new Signals(replay.Stop);
+        if (begin == 0) replay.Begin();
+        else replay.BeginAt(begin);
+        if (options.From is not null) _report.Say($"replay begins at count {machine.Position.Count}");
+        ulong? until = options.Until ?? options.StopAt;
+        if (until < machine.Position.Count) throw new HostException($"the replay begins at count {machine.Position.Count}, after --until {until}");
+        ReplayResult result = replay.Run(until);
+        serial.Flush();
+        if (disks.Any(d => d is { Failed: true })) throw new HostException("a disk image could not be read; check the host's disk and replay again");
+        if (options.PrintHash) Console.Out.WriteLine($"state-hash {machine.Position.Count} {machine.StateHash():x32}");
+        return ExitCodeOf(result);
+    }
+
+    private int ExitCodeOf(ReplayResult result)
+    {
+        ulong count = result.Position.Count;
+        switch (result.End)
+        {
+            case ReplayEnd.Complete or ReplayEnd.UntilReached:
+                _report.Say($"replayed to count {count}, {result.HashesMatched} state hashes matched");
+                return ExitCode.Ok;
+            case ReplayEnd.Diverged:
+                _report.Say($"diverged at count {count}, {result.Detail}");
+                return ExitCode.Diverged;
+            case ReplayEnd.EndedBeforeUntil:
+                throw new HostException($"the recording ends at count {count}, before the asked count; {result.HashesMatched} state hashes matched");
+            case ReplayEnd.Broken:
+                throw new HostException($"--replay {_path}: {result.Detail}; replayed what is whole, to count {count}, {result.HashesMatched} state hashes matched");
+            default:
+                throw new HostException($"the replay was ended at count {count}, before its end; {result.HashesMatched} state hashes matched");
+        }
+    }
+
+    /// <summary>The ordinal of the last snapshot at or before a count; 0: the start.</summary>
+    private int FindSnapshot(ulong count)
+    {
+        using Stream file = Open();
+        int seen = 0, found = 0;
+        ulong last = 0;
+        try
+        {
+            var reader = new RecordingReader(file, StateBytesMax);
+            if (reader.Header.Start.Count > count) throw new HostException($"the recording begins at count {reader.Header.Start.Count}, after --from {count}");
+            while (reader.Read() is { } message)
+            {
+                if (message is not RecordingSnapshotMessage snapshot) continue;
+                seen++;
+                if (snapshot.Position.Count > count) return found;
+                found = seen;
+            }
+            last = reader.End!.Position.Count;
+        }
+        catch (ProtocolException)
+        {
+            // Damaged behind: the replay will say so when it comes there.
+            return found;
+        }
+        if (last < count) throw new HostException($"the recording ends at count {last}, before --from {count}");
+        return found;
+    }
+
+    private MachineConfig ConfigOf(RecordingReader reader)
+    {
+        try
+        {
+            MachineConfig config = MessagePackSerializer.Deserialize<MachineConfig>(reader.Configuration);
+            if (config.Version != MachineConfig.CurrentVersion) throw new HostException($"--replay {_path}: the recording is of machine version {config.Version}, this program builds version {MachineConfig.CurrentVersion}");
+            if (config.Hash() != reader.Header.Machine.ConfigurationHash) throw new HostException($"--replay {_path}: the recording's configuration is damaged");
+            return config;
+        }
+        catch (MessagePackSerializationException e)
+        {
+            throw new HostException($"--replay {_path}: the recording's configuration cannot be read: {e.Message}");
+        }
+    }
+
+    private void RefuseMachineOptions()
+    {
+        string? given = options.Kernel is not null ? "--kernel" : options.Bios is not null ? "--bios" : options.Restore is not null ? "--restore" : options.SaveSnapshot is not null ? "--save-snapshot" : null;
+        if (given is not null) throw new UsageException($"--replay runs the machine that was recorded; leave out {given}");
+    }
+
+    private FileStream Open()
+    {
+        try
+        {
+            if (Directory.Exists(_path)) throw new HostException($"--replay {_path} is a directory; give the path of a recording");
+            return new FileStream(_path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite);
+        }
+        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
+        {
+            throw new HostException($"--replay {_path} does not exist; make a recording with --record {_path}");
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new HostException($"--replay {_path} cannot be read: {e.Message}");
+        }
+    }
+}
