@@ -199,6 +199,13 @@ public sealed class BackupCore
         Advance();
     }
 
+    /// <summary>The position that RunTo named cannot be reached: this execution is not the primary's.</summary>
+    public void CannotFollow(long nowUs)
+    {
+        if (!Observe(nowUs) || Phase is not (BackupPhase.Replaying or BackupPhase.Armed or BackupPhase.Claiming or BackupPhase.GoingLive)) return;
+        Diverged(_replay.ExecutedLsn + 1, _replay.Position, 0);
+    }
+
     /// <summary>The machine produced a gated output while replaying; it goes nowhere for now.</summary>
     public void Produced(Output output) => _replay.Produced(output);
 
@@ -329,13 +336,18 @@ public sealed class BackupCore
         _replay.Pump(bounded: Phase != BackupPhase.GoingLive);
         if (_replay.Divergence is { } divergence)
         {
-            Actions.Add(new(ActionKind.WriteEvidence) { Number = divergence.Record.Lsn, Position = divergence.Record.Position });
-            Send(new DivergedMessage(divergence.Record.Lsn, divergence.Record.Position, divergence.Own));
-            if (Phase == BackupPhase.GoingLive) Exit(1, $"diverged at count {divergence.Record.Position.Count} while going live: this copy of the guest cannot be trusted");
-            else Forget($"diverged at count {divergence.Record.Position.Count}");
+            Diverged(divergence.Record.Lsn, divergence.Record.Position, divergence.Own);
         }
         else if (_replay.Ended is { } ended) Exit(ended.Reason == EndReason.GuestExit ? (int)((ended.ExitValue << 1) | 1) & 0xFF : 0, "the guest was ended on the primary");
         else if (Phase == BackupPhase.GoingLive && _replay.IsDone) GoLive();
+    }
+
+    private void Diverged(ulong lsn, Position at, UInt128 own)
+    {
+        Actions.Add(new(ActionKind.WriteEvidence) { Number = lsn, Position = at });
+        Send(new DivergedMessage(lsn, at, own));
+        if (Phase == BackupPhase.GoingLive) Exit(1, $"diverged at count {at.Count} while going live: this copy of the guest cannot be trusted");
+        else Forget("this copy of the guest is given up");
     }
 
     private void GoLive()

@@ -280,6 +280,13 @@ public sealed class PrimaryCore
         else if (Phase is not (PrimaryPhase.Disarming or PrimaryPhase.Ending)) End(new(Position, EndReason.Operator, 0));
     }
 
+    /// <summary>The operator switches the guest off: the backup ends with it. Ignored while an epoch is being won or the guest ends.</summary>
+    public void PowerOff(long nowUs)
+    {
+        if (!Observe(nowUs)) return;
+        if (Phase is not (PrimaryPhase.Starting or PrimaryPhase.Disarming or PrimaryPhase.HandingOver or PrimaryPhase.Ending)) End(new(Position, EndReason.Operator, 0));
+    }
+
     internal void Append(LogRecord record)
     {
         if (!HasLog) return;
@@ -430,7 +437,7 @@ public sealed class PrimaryCore
                 Epoch = request.Wanted!.Epoch;
                 Phase = PrimaryPhase.Unprotected;
                 Actions.Add(new(ActionKind.Live) { Number = Epoch });
-                Report($"backup lost, unprotected, epoch {Epoch}");
+                Report("backup lost, unprotected");
                 _backup.LookFor(_nowUs);
                 break;
             case PrimaryPhase.Arming when request.Kind == ArbiterRequestKind.Update:

@@ -37,6 +37,8 @@ internal sealed class ProtocolScenario
         Backup = new(_options, new() { Self = BackupSelf, Name = "default", ArbiterIdentity = "simulated" }, _nowUs);
     }
 
+    public long NowUs => _nowUs;
+
     public PrimaryCore Primary { get; }
 
     public BackupCore Backup { get; }

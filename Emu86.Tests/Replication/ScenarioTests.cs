@@ -207,14 +207,14 @@ public sealed class ScenarioTests
             backup  TakeStateHash
             backup  WriteEvidence 6
             backup  Send Diverged at record 6
-            backup  Report diverged at count 24
+            backup  Report this copy of the guest is given up
             backup  Disconnect
             backup  DiscardGuest
             primary Disconnect
             primary Report backup lost (diverged at count 24); asking the arbiter for epoch 2
             primary AskArbiter Claim from epoch 1
             primary Live 2
-            primary Report backup lost, unprotected, epoch 2
+            primary Report backup lost, unprotected
             primary Connect candidate 0
             primary Send Hello session 8 epoch 2 clone
             backup  Send Welcome session 8 received 0
@@ -227,6 +227,28 @@ public sealed class ScenarioTests
             backup  Send Ack received 1 executed 1
 
             """, s.Transcript);
+    }
+
+    [Fact]
+    public void A_backup_that_cannot_reach_a_position_of_the_log_says_that_it_diverged()
+    {
+        ProtocolScenario s = new ProtocolScenario().Protected();
+        s.Backup.CannotFollow(long.MaxValue / 2);
+        Assert.Contains(s.Backup.Actions, a => a.Kind == ActionKind.WriteEvidence);
+        Assert.Contains(s.Backup.Actions, a => a.Message is DivergedMessage);
+        Assert.Contains(s.Backup.Actions, a => a.Kind == ActionKind.DiscardGuest);
+        Assert.Equal(BackupPhase.Idle, s.Backup.Phase);
+    }
+
+    [Fact]
+    public void Powering_off_a_protected_guest_ends_the_backup_without_going_live()
+    {
+        ProtocolScenario s = new ProtocolScenario().Protected();
+        s.Primary.PowerOff(s.NowUs);
+        s.Wait(20);
+        Assert.Equal(PrimaryPhase.Ended, s.Primary.Phase);
+        Assert.Equal(BackupPhase.Done, s.Backup.Phase);
+        Assert.Equal(GuestState.Off, s.ArbiterValue!.State);
     }
 
     [Fact]
