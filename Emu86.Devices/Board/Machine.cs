@@ -60,6 +60,9 @@ public sealed class Machine : IDisposable
     /// <summary>Halted with interrupts off: no device can wake it.</summary>
     public bool IsDeaf => _board.Processor.IsDeaf;
 
+    /// <summary>Powered off, or ended otherwise: no run gets any further.</summary>
+    public bool IsOver => _board.Ended is not null;
+
     /// <summary>Virtual nanoseconds of the next scheduled device event; <see cref="ulong.MaxValue"/> when there is none.</summary>
     public ulong NextEventNs => _board.Events.NextDueNs;
 

@@ -46,6 +46,9 @@ public sealed class InputQueue
         while (_actions.TryDequeue(out Action? action)) action();
     }
 
+    /// <summary>An input waits to be taken.</summary>
+    public bool HasInput => !_inputs.IsEmpty;
+
     public bool IsEmpty => _inputs.IsEmpty && _actions.IsEmpty;
 
     /// <summary>Ends a wait.</summary>
@@ -55,5 +58,11 @@ public sealed class InputQueue
     public void Wait(TimeSpan atMost)
     {
         if (IsEmpty && atMost > TimeSpan.Zero) _wake.WaitOne(atMost);
+    }
+
+    /// <summary>Waits until something was posted, at most so long; inputs that wait do not matter.</summary>
+    public void WaitForAction(TimeSpan atMost)
+    {
+        if (_actions.IsEmpty && atMost > TimeSpan.Zero) _wake.WaitOne(atMost);
     }
 }

@@ -8,7 +8,7 @@ namespace Emu86.Ft.Run;
 /// <summary>What is told of everything that has to be known to repeat the execution. Called on the emulation thread.</summary>
 public interface IRunLog
 {
-    /// <summary>An input took effect.</summary>
+    /// <summary>An input is about to take effect.</summary>
     void Input(Position at, InputEvent input);
 
     /// <summary>Whether a state hash is wanted now.</summary>
@@ -18,6 +18,22 @@ public interface IRunLog
 
     /// <summary>A slice ended: the log is complete up to here. May block to slow the guest.</summary>
     void Boundary(Position at, bool idle);
+}
+
+/// <summary>What besides inputs decides how a machine runs live: a primary's protocol. Called on the emulation thread.</summary>
+public interface IRunGovernor
+{
+    /// <summary>Longest time between two calls of <see cref="Turn"/>; slices and waits are kept this short.</summary>
+    TimeSpan TurnEvery { get; }
+
+    /// <summary>Does what is due between two slices.</summary>
+    void Turn();
+
+    /// <summary>False: no slice is run for now.</summary>
+    bool MayRun { get; }
+
+    /// <summary>Permille of full speed.</summary>
+    int Speed { get; }
 }
 
 /// <summary>What to run for.</summary>
@@ -40,10 +56,21 @@ public enum LiveEnd
 }
 
 /// <summary>Runs a machine live.</summary>
-public sealed class LiveLoop(Machine machine, InputQueue inputs, LiveSettings settings, IRunLog? log)
+/// <param name="machine">Runs on the thread that calls <see cref="Run"/>.</param>
+/// <param name="inputs">From where inputs come.</param>
+/// <param name="settings">What to run for.</param>
+/// <param name="log">Told of everything needed for a repetition; null: nobody.</param>
+/// <param name="governor">Decides about speed and the end: with one, a guest that is off does not end the run, <see cref="Stop"/> does.</param>
+public sealed class LiveLoop(Machine machine, InputQueue inputs, LiveSettings settings, IRunLog? log, IRunGovernor? governor = null)
 {
+    // With a governor a slice is about this long: outputs and acknowledgements wait for its end.
+    private const double SliceSeconds = 0.0005;
+    private const ulong SliceMin = 500;
+
     private readonly Pacer _pacer = new();
     private volatile bool _asked;
+    private ulong _slice = governor is null ? settings.Slice : ulong.Min(settings.Slice, 10_000);
+    private long _restUntil;
 
     /// <summary>Told of time that was given up.</summary>
     public Action<TimeSpan>? DebtDropped
@@ -53,6 +80,9 @@ public sealed class LiveLoop(Machine machine, InputQueue inputs, LiveSettings se
 
     /// <summary>Counts at which something happens between slices (snapshots), ascending.</summary>
     public SortedList<ulong, Action> At { get; } = [];
+
+    /// <summary>Called between slices, and while paused; should be quick.</summary>
+    public Action? EachTurn { get; set; }
 
     /// <summary>Host time spent executing, in Stopwatch ticks, and instructions executed in it.</summary>
     public (long Ticks, ulong Instructions) Busy { get; private set; }
@@ -70,14 +100,24 @@ public sealed class LiveLoop(Machine machine, InputQueue inputs, LiveSettings se
     public LiveEnd Run()
     {
         _pacer.Anchor(machine.Position.VirtualTimeNs);
+        bool isOver = false;
         while (true)
         {
             inputs.RunActions();
+            governor?.Turn();
+            EachTurn?.Invoke();
             if (_asked) return LiveEnd.Asked;
             if (Paused)
             {
-                inputs.Wait(TimeSpan.FromMilliseconds(100));
+                inputs.Wait(Shorter(TimeSpan.FromMilliseconds(100)));
                 _pacer.Anchor(machine.Position.VirtualTimeNs);
+                continue;
+            }
+            bool mayRun = !isOver && governor is not { MayRun: false };
+            TimeSpan rest = Stopwatch.GetElapsedTime(Stopwatch.GetTimestamp(), _restUntil);
+            if (!mayRun || rest > TimeSpan.Zero)
+            {
+                inputs.WaitForAction(Shorter(mayRun ? rest : TimeSpan.FromMilliseconds(100)));
                 continue;
             }
             Position now = machine.Position;
@@ -88,49 +128,90 @@ public sealed class LiveLoop(Machine machine, InputQueue inputs, LiveSettings se
                 due();
             }
             if (now.Count >= settings.StopAt) return LiveEnd.StopReached;
-            TakeInputs(now);
+            now = TakeInputs(now);
             if (!settings.FixedClock && _pacer.Adjust(now.VirtualTimeNs, machine.ClockRate) is { } rate) Inject(now, InputEvent.RateChange(rate));
             if (log is not null && log.WantsHash(now)) log.Hash(now, machine.StateHash());
 
             StopReason reason = Slice(now);
-            Position after = machine.Position;
-            log?.Boundary(after, reason == StopReason.Idle);
+            log?.Boundary(machine.Position, reason == StopReason.Idle);
             switch (reason)
             {
-                case StopReason.PoweredOff: return LiveEnd.PoweredOff;
-                case StopReason.Ended: return LiveEnd.Ended;
+                case StopReason.PoweredOff when governor is null: return LiveEnd.PoweredOff;
+                case StopReason.Ended when governor is null: return LiveEnd.Ended;
+                case StopReason.PoweredOff or StopReason.Ended: isOver = true; break;
                 case StopReason.Idle:
-                    if (!settings.Paced && inputs.IsEmpty) return LiveEnd.Dead;
+                    if (!settings.Paced && inputs.IsEmpty && governor is null) return LiveEnd.Dead;
                     if (settings.Paced && machine.NextEventNs == ulong.MaxValue && settings.StopAt != ulong.MaxValue && machine.IsDeaf) return LiveEnd.Dead;
-                    TimeSpan wait = _pacer.Until(machine.NextEventNs);
-                    inputs.Wait(wait < TimeSpan.FromSeconds(1) ? wait : TimeSpan.FromSeconds(1));
+                    Idle();
                     break;
             }
         }
     }
 
+    // Halted: nothing is executed until an event is due or an input comes; only the governor goes on.
+    private void Idle()
+    {
+        while (true)
+        {
+            TimeSpan wait = _pacer.Until(machine.NextEventNs);
+            if (wait > TimeSpan.FromSeconds(1)) wait = TimeSpan.FromSeconds(1);
+            inputs.Wait(Shorter(wait));
+            if (governor is null || inputs.HasInput || _asked || Paused || wait <= governor.TurnEvery) return;
+            inputs.RunActions();
+            governor.Turn();
+            if (!governor.MayRun) return;
+        }
+    }
+
+    private TimeSpan Shorter(TimeSpan wait) => governor is null || wait < governor.TurnEvery ? wait : governor.TurnEvery;
+
     private StopReason Slice(Position now)
     {
-        ulong limit = ulong.Min(now.Count + settings.Slice, settings.StopAt);
+        ulong limit = ulong.Min(now.Count + _slice, settings.StopAt);
         if (At.Count > 0) limit = ulong.Min(limit, At.GetKeyAtIndex(0));
         long start = Stopwatch.GetTimestamp();
         StopReason reason = machine.RunUntil(new Position(limit, 0), settings.Paced ? _pacer.TargetNs : ulong.MaxValue);
-        long took = Stopwatch.GetTimestamp() - start;
+        long end = Stopwatch.GetTimestamp(), took = end - start;
         ulong instructions = machine.Position.Count - now.Count;
+        Busy = (Busy.Ticks + took, Busy.Instructions + instructions);
+        if (governor is not null)
+        {
+            Adapt(instructions, took);
+            // Slowed down: the time spent resting counts as if the instructions had taken it.
+            if (governor.Speed is > 0 and < 1000) took = took * 1000 / governor.Speed;
+            _restUntil = start + took > end ? start + took : 0;
+        }
         // A slice that halted early says little about speed, but nearly all of its time was execution.
         _pacer.Ran(instructions, took);
-        Busy = (Busy.Ticks + took, Busy.Instructions + instructions);
         return reason;
     }
 
-    private void TakeInputs(Position now)
+    private void Adapt(ulong instructions, long ticks)
     {
+        if (instructions < SliceMin / 2 || ticks <= 0) return;
+        double fitting = instructions * (SliceSeconds * Stopwatch.Frequency / ticks);
+        // Down at once, up slowly: one slow slice (a page of zeros copied, a thread scheduled away) is soon forgotten.
+        double next = fitting < _slice ? (_slice + fitting) / 2 : _slice + (fitting - _slice) / 8;
+        _slice = ulong.Clamp((ulong)next, ulong.Min(SliceMin, settings.Slice), settings.Slice);
+    }
+
+    private Position TakeInputs(Position now)
+    {
+        // Halted time passed while nobody looked: an input takes effect at the present, not where the guest halted.
+        if (settings.Paced && inputs.HasInput && machine.IsHalted)
+        {
+            ulong target = _pacer.TargetNs;
+            if (target > now.VirtualTimeNs) machine.RunUntil(new Position(now.Count, target), target);
+            log?.Boundary(machine.Position, false);
+            now = machine.Position;
+        }
         while (inputs.TryTake(out InputEvent input)) Inject(now, input);
+        return now;
     }
 
     private void Inject(Position at, InputEvent input)
     {
-        machine.Inject(input);
         log?.Input(at, input);
+        machine.Inject(input);
     }
 }
