@@ -14,6 +14,8 @@ public static class Roles
         Role.Standalone or Role.Record => new Standalone(options).Run(),
         Role.Replay => new Replayer(options).Run(),
         Role.Switch => new SwitchRole(options).Run(),
+        Role.Primary => Pair.PairRoles.RunPrimary(options),
+        Role.Backup => Pair.PairRoles.RunBackup(options),
         _ => throw new HostException($"role {options.Role} is not supported by this version of emu86", ExitCode.Usage),
     };
 }

@@ -5,6 +5,7 @@ using Emu86.Devices;
 using Emu86.Ft.Cli;
 using Emu86.Ft.Host;
 using Emu86.Ft.Host.Net;
+using Emu86.Ft.Host.Status;
 using Emu86.Ft.Replication;
 using Emu86.Ft.Run.Recording;
 
@@ -38,6 +39,7 @@ public sealed class Standalone(RunOptions options)
             DebtDropped = t => _report.Say($"the host stood still for {t.TotalSeconds:F1} s; the guest does not catch up"),
         };
         if (options.SaveSnapshot is { } save && options.SaveSnapshotAt is { } at) loop.At.Add(at, () => Save(machine, save));
+        using StatusServer? status = options.Status is { } statusAt ? Serve(statusAt, machine, inputs, loop) : null;
         using var signals = new Signals(loop.Stop);
         network?.Start(inputs.Frame);
         if (hasInput) serial.Start(bytes => inputs.Put(InputEvent.SerialBytes(0, bytes)));
@@ -49,6 +51,16 @@ public sealed class Standalone(RunOptions options)
         if (options.SaveSnapshot is { } last && options.SaveSnapshotAt is null) Save(machine, last);
         if (options.PrintHash) Console.Out.WriteLine($"state-hash {machine.Position.Count} {machine.StateHash():x32}");
         return ExitCodeOf(end, machine, world);
+    }
+
+    private StatusServer Serve(Endpoint at, Machine machine, InputQueue inputs, LiveLoop loop)
+    {
+        var board = new StatusBoard();
+        loop.EachTurn = () =>
+        {
+            if (board.IsDue) board.Publish(new StatusView { Role = "standalone", Position = machine.Position, Paused = loop.Paused, Instructions = loop.Busy.Instructions });
+        };
+        return new StatusServer(at, () => board.View, new ControlPanel(machine, inputs, loop, loop.Stop, options.StateDir ?? ".").Do);
     }
 
     private Recorder NewRecorder(Machine machine, OverlayDisk?[] disks, RecordingFile file, Action flush, Action stop)

@@ -1,0 +1,230 @@
+// One TCP connection of the logging channel: threads that move bytes between the socket and frames, and nothing else.
+using System.Buffers;
+using System.Net;
+using System.Net.Sockets;
+using Emu86.Ft.Replication;
+
+namespace Emu86.Ft.Host.Links;
+
+/// <summary>A connection. Messages arrive on its reader thread; <see cref="Send"/> may be called on any thread and never waits.</summary>
+public sealed class Link : IDisposable
+{
+    private const int DirectBytesMax = 16 << 10;
+    private const long UnreadBytesMax = 8 << 20;
+    private const long UnsentBytesMax = 4 << 20;
+    private const int HandshakeMs = 2000;
+
+    private readonly Socket _socket;
+    private readonly bool _isServer;
+    private readonly Action<Link, Message> _received;
+    private readonly Action<Link, string?> _closed;
+    private readonly FrameWriter _frames = new();
+    private readonly object _gate = new();
+    private ArrayBufferWriter<byte> _filling = new(), _sending = new();
+    private bool _writerBusy;
+    private bool _isClosing;
+    private long _unread;
+    private int _ended;
+
+    /// <param name="id">The number by which the cores know it; not 0.</param>
+    /// <param name="socket">Connected; owned from now on.</param>
+    /// <param name="isServer">The other side has connected to us and must greet first.</param>
+    /// <param name="received">Called on the reader thread; the receiver calls <see cref="Consumed"/> when it is done with the message.</param>
+    /// <param name="closed">Called once, with a sentence when the stream was not what it should be; not after <see cref="Dispose"/>.</param>
+    public Link(int id, Socket socket, bool isServer, Action<Link, Message> received, Action<Link, string?> closed)
+    {
+        Id = id;
+        _socket = socket;
+        _isServer = isServer;
+        _received = received;
+        _closed = closed;
+        Remote = (IPEndPoint)socket.RemoteEndPoint!;
+        socket.NoDelay = true;
+    }
+
+    public int Id { get; }
+
+    public IPEndPoint Remote { get; }
+
+    /// <summary>The first message was what it should be.</summary>
+    public bool IsGreeted { get; private set; }
+
+    /// <summary>Bytes written to the socket so far.</summary>
+    public long BytesSent { get; private set; }
+
+    public void Start()
+    {
+        new Thread(Read) { IsBackground = true, Name = $"link {Id} reader" }.Start();
+        new Thread(Write) { IsBackground = true, Name = $"link {Id} writer" }.Start();
+    }
+
+    /// <summary>Appends a message to what is sent at the next <see cref="Flush"/>.</summary>
+    public void Send(Message message)
+    {
+        lock (_gate)
+        {
+            if (!_isClosing) _frames.Write(_filling, message);
+        }
+    }
+
+    /// <summary>Sends what was appended: from this thread when that cannot block, else from the writer's.</summary>
+    public void Flush()
+    {
+        lock (_gate)
+        {
+            if (_filling.WrittenCount == 0) return;
+            if (!_writerBusy && _filling.WrittenCount <= DirectBytesMax && IsWritable())
+            {
+                Transmit(_filling);
+                return;
+            }
+            Monitor.PulseAll(_gate);
+        }
+    }
+
+    /// <summary>Sends a message and waits while much is unsent: for streams of large messages, on a thread of their own.</summary>
+    /// <returns>False when the connection has ended.</returns>
+    public bool SendInTurn(Message message)
+    {
+        lock (_gate)
+        {
+            while (!_isClosing && _filling.WrittenCount > UnsentBytesMax) Monitor.Wait(_gate, 100);
+            if (_isClosing) return false;
+            _frames.Write(_filling, message);
+            Monitor.PulseAll(_gate);
+            return true;
+        }
+    }
+
+    /// <summary>The receiver has dealt with a message.</summary>
+    public void Consumed(Message message) => Interlocked.Add(ref _unread, -Weight(message));
+
+    /// <summary>Ends the connection after what was sent; <c>closed</c> is not called.</summary>
+    public void Dispose()
+    {
+        Interlocked.Exchange(ref _ended, 1);
+        lock (_gate)
+        {
+            _isClosing = true;
+            Monitor.PulseAll(_gate);
+        }
+    }
+
+    private static long Weight(Message message) => 256 + message switch
+    {
+        CloneStateMessage m => m.Data.Length,
+        CloneDiskBlocksMessage m => m.Data.Length,
+        CloneDiskHashesMessage m => m.Hashes.Length,
+        InputRecord m => m.Input.Data.Length,
+        _ => 0,
+    };
+
+    private bool IsWritable()
+    {
+        try
+        {
+            return _socket.Poll(0, SelectMode.SelectWrite);
+        }
+        catch (Exception e) when (e is SocketException or ObjectDisposedException)
+        {
+            return false;
+        }
+    }
+
+    private void Transmit(ArrayBufferWriter<byte> bytes)
+    {
+        try
+        {
+            for (ReadOnlySpan<byte> rest = bytes.WrittenSpan; rest.Length > 0;) rest = rest[_socket.Send(rest)..];
+            BytesSent += bytes.WrittenCount;
+        }
+        catch (Exception e) when (e is SocketException or ObjectDisposedException)
+        {
+            // The reader notices the same and tells it.
+        }
+        bytes.ResetWrittenCount();
+    }
+
+    private void Write()
+    {
+        while (true)
+        {
+            lock (_gate)
+            {
+                _writerBusy = false;
+                Monitor.PulseAll(_gate);
+                while (_filling.WrittenCount == 0 && !_isClosing) Monitor.Wait(_gate);
+                if (_filling.WrittenCount == 0) break;
+                _writerBusy = true;
+                (_filling, _sending) = (_sending, _filling);
+            }
+            Transmit(_sending);
+        }
+        try
+        {
+            // What was sent still arrives; a peer that does not read it cannot hold us up.
+            _socket.LingerState = new LingerOption(false, 0);
+            _socket.Shutdown(SocketShutdown.Both);
+        }
+        catch (Exception e) when (e is SocketException or ObjectDisposedException)
+        {
+            // Gone already.
+        }
+        _socket.Dispose();
+    }
+
+    private void Read()
+    {
+        string? problem = null;
+        byte[] buffer = new byte[256 << 10];
+        FrameReader frames = new();
+        try
+        {
+            _socket.ReceiveTimeout = HandshakeMs;
+            for (int count; (count = _socket.Receive(buffer)) > 0;)
+            {
+                frames.Push(buffer.AsSpan(0, count));
+                while (frames.TryRead() is { } message)
+                {
+                    if (!IsGreeted) Greet(frames, message);
+                    if (Interlocked.Add(ref _unread, Weight(message)) > UnreadBytesMax) WaitForReceiver();
+                    if (Volatile.Read(ref _ended) != 0) return;
+                    _received(this, message);
+                }
+            }
+            if (frames.PendingBytes > 0) problem = "the connection ended in the middle of a frame";
+        }
+        catch (ProtocolException e)
+        {
+            problem = e.Message;
+        }
+        catch (Exception e) when (e is SocketException or ObjectDisposedException)
+        {
+            if (!IsGreeted && Volatile.Read(ref _ended) == 0) problem = $"no greeting within {HandshakeMs / 1000} s";
+        }
+        finally
+        {
+            bool first = Interlocked.Exchange(ref _ended, 1) == 0;
+            lock (_gate)
+            {
+                _isClosing = true;
+                Monitor.PulseAll(_gate);
+            }
+            if (first) _closed(this, problem);
+        }
+    }
+
+    private void Greet(FrameReader frames, Message message)
+    {
+        bool good = _isServer ? message is HelloMessage : message is WelcomeMessage or RefusedMessage;
+        if (!good) throw new ProtocolException($"the connection began with a {message.Type} message");
+        IsGreeted = true;
+        frames.PayloadBytesMax = Frame.PayloadBytesMax;
+        _socket.ReceiveTimeout = 0;
+    }
+
+    private void WaitForReceiver()
+    {
+        while (Volatile.Read(ref _ended) == 0 && Interlocked.Read(ref _unread) > UnreadBytesMax / 2) Thread.Sleep(1);
+    }
+}

@@ -1,0 +1,302 @@
+// The backup: receives and replays in short slices, acknowledges between them, and goes live when the primary fails.
+using System.Net;
+using Emu86.Devices;
+using Emu86.Ft.Host;
+using Emu86.Ft.Host.Links;
+using Emu86.Ft.Host.Status;
+using Emu86.Ft.Replication;
+
+namespace Emu86.Ft.Run.Pair;
+
+/// <summary>Carries a <see cref="BackupCore"/>'s actions out. Everything here runs on the emulation thread.</summary>
+internal sealed class BackupDriver : ICoreEvents
+{
+    // Acknowledgements wait for the end of a slice: outputs of the primary wait for them.
+    private const double SliceSeconds = 0.0004;
+    private const ulong SliceMin = 500;
+    private const long LoadMaxUs = 30_000_000;
+
+    private readonly PairHost _host;
+    private readonly BackupCore _core;
+    private readonly GatedOutputs _outputs = new();
+    private readonly Evidence _evidence;
+    private readonly List<CoreAction> _carrying = [];
+    private CloneReceiver? _clone;
+    private Machine? _machine;
+    private Position? _target;
+    private World? _world;
+    private ulong _slice = 10_000;
+    private long _heardUs;
+    private ulong _instructions;
+    private ulong _sessionEpoch;
+    private PrimaryStart? _next;
+    private int? _exitCode;
+    private volatile PrimaryDriver? _live;
+
+    public BackupDriver(PairHost host)
+    {
+        _host = host;
+        _evidence = new Evidence(host.StateDirectory, host.Options.Name, "backup");
+        _core = new BackupCore(host.Protocol, new BackupStart
+        {
+            Self = host.Self,
+            Address = host.Owner.Address,
+            Name = host.Options.Name,
+            ArbiterIdentity = host.ArbiterIdentity,
+            OwnDisks = DiskCopies.Names(host.Options),
+        }, HostClock.NowUs);
+        host.Events = this;
+    }
+
+    public StatusBoard Status { get; } = new();
+
+    private static long Now => HostClock.NowUs;
+
+    /// <summary>Runs until this side goes live and its guest ends, or the run is stopped; returns the exit code.</summary>
+    public int Run()
+    {
+        while (_exitCode is null && _next is null)
+        {
+            _host.Queue.RunActions();
+            _host.Turn();
+            _core.Tick(Now);
+            Pump();
+            Publish();
+            if (_target is { } target) Replay(target);
+            else if (_exitCode is null && _next is null) _host.Queue.WaitForAction(_host.TurnEvery);
+        }
+        if (_next is null) return _exitCode!.Value;
+        using World world = _world!;
+        var primary = new PrimaryDriver(_host, _machine!, _clone!.Disks, _outputs, world, _next, Status, MarkDisks);
+        _live = primary;
+        int code = primary.Run();
+        foreach (SnapshotDisk? disk in _clone.Disks) disk?.Flush();
+        return code;
+    }
+
+    /// <summary>Operations from the status port: for the live side only.</summary>
+    public ControlAnswer? Control(string operation) => _live is { } live ? live.Control.Do(operation) : ControlAnswer.Refused("this side is a backup; ask the primary");
+
+    public void Opened(Link link) => throw new InvalidOperationException("a backup opens no connection");
+
+    public void ConnectFailed(bool refused) => throw new InvalidOperationException("a backup opens no connection");
+
+    public void Closed(Link link, string? problem)
+    {
+        if (problem is not null) _host.Report.Say($"connection from {link.Remote} ended: {problem}");
+        _core.ConnectionClosed(Now, link.Id);
+        // The connection of a killed process breaks at once; its host knows that it is gone.
+        if (_core.Phase == BackupPhase.Armed) _host.WhenOwnerIsGone(_sessionEpoch, () =>
+        {
+            _core.PeerGone(Now);
+            Pump();
+        });
+        Pump();
+    }
+
+    public void Received(Link link, Message message)
+    {
+        _heardUs = Now;
+        if (message is HelloMessage { Hello: var hello }) Greeted(link, hello);
+        else
+        {
+            if (message is CloneBeginMessage or CloneStateMessage or CloneDiskHashesMessage or CloneDiskBlocksMessage && _core.Phase == BackupPhase.Cloning) TakeCloned(message);
+            if (message is LogRecord record) _evidence.Record(record);
+            _core.Received(Now, link.Id, message);
+        }
+        Pump();
+    }
+
+    public void Heartbeat(HeartbeatMessage heartbeat)
+    {
+        _heardUs = Now;
+        _core.HeartbeatReceived(Now, heartbeat);
+        Pump();
+    }
+
+    public void Answered(ArbiterAnswer answer)
+    {
+        _core.ArbiterAnswered(Now, answer);
+        Pump();
+    }
+
+    public void OwnerProbed(bool answers) => throw new InvalidOperationException("a backup probes no owner");
+
+    public void StopAsked()
+    {
+        _core.Leave(Now, "this backup was stopped");
+        Pump();
+    }
+
+    private void Greeted(Link link, Hello hello)
+    {
+        bool wasIdle = _clone is null;
+        _core.Received(Now, link.Id, new HelloMessage(hello));
+        if (_core.HeartbeatKey is not { } key || !key.Span.SequenceEqual(hello.HeartbeatKey.Span)) return;
+        _sessionEpoch = hello.Epoch;
+        _host.Heartbeats.Use(key, null);
+        if (hello.Resume || _core.Phase != BackupPhase.Cloning) return;
+        // A new clone replaces what was there; the core's DiscardGuest, if it asked for one, comes first.
+        Pump();
+        _clone?.Dispose();
+        _clone = new CloneReceiver(_host.Options, hello, link);
+    }
+
+    private void TakeCloned(Message message)
+    {
+        _host.Heartbeats.Excuse(LoadMaxUs);
+        _clone!.Take(message);
+        _host.Heartbeats.Excused();
+    }
+
+    private void Replay(Position target)
+    {
+        Machine machine = _machine!;
+        Position from = machine.Position;
+        Position limit = target.Count - from.Count > _slice ? new Position(from.Count + _slice, 0) : target;
+        long start = System.Diagnostics.Stopwatch.GetTimestamp();
+        StopReason reason = machine.RunUntil(limit);
+        long took = System.Diagnostics.Stopwatch.GetTimestamp() - start;
+        ulong instructions = machine.Position.Count - from.Count;
+        _instructions += instructions;
+        if (instructions >= SliceMin / 2 && took > 0)
+        {
+            double fitting = instructions * (SliceSeconds * System.Diagnostics.Stopwatch.Frequency / took);
+            _slice = Math.Clamp((ulong)(fitting < _slice ? (_slice + fitting) / 2 : _slice + (fitting - _slice) / 8), SliceMin, 1_000_000);
+        }
+        _outputs.Drain(_core.Produced);
+        if (machine.Position == target)
+        {
+            _target = null;
+            _core.Executed(Now, target);
+        }
+        else if (reason != StopReason.Limit)
+        {
+            _target = null;
+            UInt128 hash = machine.StateHash();
+            _evidence.Hashed(machine.Position, _core.ExecutedLsn + 1, hash, machine);
+            _core.CannotFollow(Now);
+        }
+        Pump();
+    }
+
+    private void Pump()
+    {
+        while (_core.Actions.Count > 0)
+        {
+            _carrying.AddRange(_core.Actions);
+            _core.Actions.Clear();
+            CoreAction[] taken = [.. _carrying];
+            _carrying.Clear();
+            foreach (CoreAction action in taken) Carry(action);
+        }
+        _host.Flush();
+        if (_core.Phase is BackupPhase.Idle or BackupPhase.Claiming or BackupPhase.GoingLive) _host.Heartbeats.Silence();
+    }
+
+    private void Carry(in CoreAction action)
+    {
+        switch (action.Kind)
+        {
+            case ActionKind.Inject: _machine!.Inject(action.Input!); break;
+            case ActionKind.TakeStateHash: TakeStateHash(action.Position); break;
+            case ActionKind.LoadClone: LoadClone(); break;
+            case ActionKind.DiscardGuest: Discard(); break;
+            case ActionKind.RunTo: _target = action.Position; break;
+            case ActionKind.WriteEvidence: WriteEvidence(action.Number, action.Position); break;
+            case ActionKind.TakeOverWorld: _world = World.TakeOver(_host.Options, _host.Queue, _host.Report, _machine!.Config.Mac, _core.TakeOver.Epoch); break;
+            case ActionKind.Release: _world!.Outputs.Emit(action.Output!); break;
+            case ActionKind.CloseListener: _host.CloseListener(); break;
+            case ActionKind.BecomePrimary: BecomePrimary(action.Number, action.Position); break;
+            case ActionKind.Exit:
+                if (action.Text!.Length > 0) _host.Report.Say(action.Text);
+                _exitCode = (int)action.Number;
+                break;
+            default:
+                if (!_host.Carry(action)) throw new InvalidOperationException($"a backup cannot {action.Kind}");
+                break;
+        }
+    }
+
+    private void TakeStateHash(Position at)
+    {
+        UInt128 hash = _machine!.StateHash();
+        _evidence.Hashed(at, _core.ExecutedLsn + 1, hash, _machine);
+        Status.HashesChecked++;
+        _core.StateHash(Now, hash);
+    }
+
+    private void LoadClone()
+    {
+        _host.Heartbeats.Excuse(LoadMaxUs);
+        UInt128 hash = 0;
+        string? problem = null;
+        try
+        {
+            _outputs.Drain(_ => { });
+            _machine = _clone!.Load(_outputs, _host.Protocol);
+            hash = _machine.StateHash();
+            _clone.MarkCurrent();
+        }
+        catch (HostException e)
+        {
+            problem = e.Message;
+        }
+        _host.Heartbeats.Excused();
+        _core.CloneLoaded(Now, hash, problem);
+    }
+
+    private void Discard()
+    {
+        _target = null;
+        _machine?.Dispose();
+        _machine = null;
+        _clone?.Dispose();
+        _clone = null;
+        _outputs.Drain(_ => { });
+    }
+
+    private void WriteEvidence(ulong lsn, Position at)
+    {
+        Status.HashesChecked--;
+        Status.Diverged++;
+        string file = _evidence.Write(at, lsn, _sessionEpoch);
+        _host.Report.Say($"diverged at count {at.Count}, evidence in {file}");
+    }
+
+    private void BecomePrimary(ulong epoch, Position position)
+    {
+        _world!.Flush();
+        TakeOver state = _core.TakeOver;
+        Status.Failovers++;
+        _host.Report.Say($"went live epoch {epoch} at count {position.Count}, outage {(Now - _heardUs) / 1000} ms");
+        MarkDisks(epoch);
+        _next = new PrimaryStart
+        {
+            Self = _host.Self,
+            Address = _host.Owner.Address,
+            Machine = state.Machine,
+            Epoch = epoch,
+            Position = state.Position,
+            OutputOrdinal = state.OutputOrdinal,
+            OwnDisks = DiskCopies.Names(_host.Options),
+        };
+    }
+
+    private void MarkDisks(ulong epoch) => _clone!.MarkLive(epoch);
+
+    private void Publish()
+    {
+        if (!Status.IsDue) return;
+        Status.Publish(new StatusView
+        {
+            Role = "backup",
+            Epoch = _sessionEpoch,
+            Protected = _core.Phase == BackupPhase.Armed,
+            Position = _machine?.Position ?? default,
+            Instructions = _instructions,
+            LogRecords = _core.ReceivedLsn,
+            OutputsHeld = _core.OutputsKept,
+        });
+    }
+}

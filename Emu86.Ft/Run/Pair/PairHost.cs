@@ -1,0 +1,259 @@
+// What primary and backup have in common on the host: links, heartbeats, the arbiter, and how answers reach the emulation thread.
+using System.Net;
+using System.Net.Sockets;
+using System.Security.Cryptography;
+using Emu86.Ft.Cli;
+using Emu86.Ft.Host;
+using Emu86.Ft.Host.Links;
+using Emu86.Ft.Replication;
+
+namespace Emu86.Ft.Run.Pair;
+
+/// <summary>What a core hears of the world. All members are called on the emulation thread, between slices.</summary>
+internal interface ICoreEvents
+{
+    void Opened(Link link);
+
+    void ConnectFailed(bool refused);
+
+    void Closed(Link link, string? problem);
+
+    void Received(Link link, Message message);
+
+    void Heartbeat(HeartbeatMessage heartbeat);
+
+    void Answered(ArbiterAnswer answer);
+
+    void OwnerProbed(bool answers);
+
+    /// <summary>SIGTERM or Ctrl-C.</summary>
+    void StopAsked();
+}
+
+/// <summary>Carries out what both cores ask for. Lives as long as the process, through a failover.</summary>
+internal sealed class PairHost : IDisposable
+{
+    private const int StrangersMax = 16;
+
+    private readonly Dictionary<int, Link> _links = [];
+    private readonly IArbiter _arbiter;
+    private readonly CancellationTokenSource _ended = new();
+    private int _lastLink;
+    private int _strangers;
+    private long _lastTurnUs = HostClock.NowUs;
+    private LinkListener? _listener;
+
+    public PairHost(RunOptions options, IPEndPoint heartbeatsAt)
+    {
+        Options = options;
+        Report = new Report(options.JsonLog);
+        Protocol = ProtocolOptions.For(options.HeartbeatMs, options.FailureTimeoutMs, options.MaxLagMs) with { HashEveryNs = (ulong)options.HashEveryMs * 1_000_000 };
+        if (Protocol.Problem is { } problem) throw new HostException(problem, ExitCode.Usage);
+        StateDirectory = StateDirectories.Of(options);
+        _arbiter = new FileArbiter(options.Arbiter ?? Path.Combine(StateDirectory, "arbiter"), options.Name);
+        Heartbeats = NewHeartbeats(heartbeatsAt);
+        Owner = new OwnerListener(Self, () => HostClock.NowUs - Volatile.Read(ref _lastTurnUs) < 10 * Protocol.FailureTimeoutUs);
+    }
+
+    public RunOptions Options { get; }
+
+    public Report Report { get; }
+
+    public ProtocolOptions Protocol { get; }
+
+    public string StateDirectory { get; }
+
+    public InputQueue Queue { get; } = new();
+
+    public Heartbeats Heartbeats { get; private set; }
+
+    public OwnerListener Owner { get; }
+
+    /// <summary>This process, as the arbiter knows it.</summary>
+    public Guid Self { get; } = Guid.NewGuid();
+
+    public string ArbiterIdentity => _arbiter.Identity;
+
+    /// <summary>Who hears of what happens now.</summary>
+    public ICoreEvents? Events { get; set; }
+
+    /// <summary>How often the protocol wants to be called, at least.</summary>
+    public TimeSpan TurnEvery => TimeSpan.FromMicroseconds(Math.Min(4_000, Protocol.HeartbeatUs / 4));
+
+    /// <summary>The emulation thread is at work.</summary>
+    public void Turn() => Volatile.Write(ref _lastTurnUs, HostClock.NowUs);
+
+    public static ulong RandomNumber() => BitConverter.ToUInt64(RandomNumberGenerator.GetBytes(8)) >> 16;
+
+    public static byte[] RandomKey() => RandomNumberGenerator.GetBytes(HeartbeatDatagram.KeyBytes);
+
+    /// <summary>Reads the arbiter's value before there is a core; null when there is none.</summary>
+    public ArbiterValue? ReadArbiter()
+    {
+        ArbiterAnswer answer = _arbiter.AskAsync(new(0, ArbiterRequestKind.Read, 0, null), _ended.Token).GetAwaiter().GetResult();
+        return answer.Verdict == ArbiterVerdict.Done ? answer.Current : throw new HostException(_arbiter.Problem ?? "the arbiter cannot be reached");
+    }
+
+    public Link? Find(int connection) => _links.GetValueOrDefault(connection);
+
+    public void Listen(Endpoint at) => _listener = new LinkListener(at, "--listen", Accepted);
+
+    /// <summary>This side is no candidate any more: another process may take its port, as a new backup.</summary>
+    public void CloseListener()
+    {
+        _listener?.Dispose();
+        _listener = null;
+        Heartbeats.Dispose();
+        Heartbeats = NewHeartbeats(new IPEndPoint(IPAddress.Loopback, 0));
+    }
+
+    /// <summary>Carries out an action that is the same for both roles. False when it is not one of those.</summary>
+    public bool Carry(in CoreAction action)
+    {
+        switch (action.Kind)
+        {
+            case ActionKind.Disconnect: Disconnect(action.Connection); break;
+            case ActionKind.Send: Find(action.Connection)?.Send(action.Message!); break;
+            case ActionKind.SendHeartbeat: Heartbeats.Publish((HeartbeatMessage)action.Message!); break;
+            case ActionKind.AskArbiter: Ask(action.Request!); break;
+            case ActionKind.Report: Report.Say(action.Text!); break;
+            default: return false;
+        }
+        return true;
+    }
+
+    /// <summary>What was sent in this turn goes out.</summary>
+    public void Flush()
+    {
+        foreach (Link link in _links.Values) link.Flush();
+    }
+
+    /// <summary>Opens a connection; the answer comes as an event.</summary>
+    public void Connect(IPEndPoint to)
+    {
+        new Thread(() =>
+        {
+            Socket socket = new(to.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
+            try
+            {
+                if (!socket.ConnectAsync(to).Wait(TimeSpan.FromMicroseconds(Protocol.ReconnectTimeoutUs / 2))) throw new SocketException((int)SocketError.TimedOut);
+                // Without a listener a port of the ephemeral range may connect to itself.
+                if (Equals(socket.LocalEndPoint, socket.RemoteEndPoint)) throw new SocketException((int)SocketError.ConnectionRefused);
+                Queue.Post(() => Events!.Opened(Adopt(socket, isServer: false)));
+            }
+            catch (Exception e) when (e is SocketException or AggregateException)
+            {
+                socket.Dispose();
+                bool refused = (e as SocketException ?? e.InnerException as SocketException)?.SocketErrorCode == SocketError.ConnectionRefused;
+                Queue.Post(() => Events!.ConnectFailed(refused));
+            }
+        })
+        { IsBackground = true, Name = "connect" }.Start();
+    }
+
+    /// <summary>Asks the owner recorded in the arbiter whether it lives; the answer comes as an event.</summary>
+    public void ProbeOwner(string address)
+    {
+        Task.Run(() =>
+        {
+            ArbiterValue? value = ReadArbiter();
+            bool answers = value is not null && value.OwnerAddress == address
+                && OwnerListener.Ask(address, value.Owner, 5 * Protocol.FailureTimeoutUs) == OwnerAnswer.Lives;
+            Queue.Post(() => Events!.OwnerProbed(answers));
+        });
+    }
+
+    /// <summary>Finds out whether the live owner's process is gone for certain; calls back on the emulation thread only then.</summary>
+    public void WhenOwnerIsGone(ulong epoch, Action gone)
+    {
+        Task.Run(() =>
+        {
+            ArbiterAnswer answer = _arbiter.AskAsync(new(0, ArbiterRequestKind.Read, 0, null), _ended.Token).GetAwaiter().GetResult();
+            if (answer.Current is { State: GuestState.Live } value && value.Epoch == epoch && value.Owner != Self
+                && OwnerListener.Ask(value.OwnerAddress, value.Owner, Protocol.FailureTimeoutUs) == OwnerAnswer.Gone) Queue.Post(gone);
+        });
+    }
+
+    public void Dispose()
+    {
+        _ended.Cancel();
+        _listener?.Dispose();
+        foreach (Link link in _links.Values)
+        {
+            link.Flush();
+            link.Dispose();
+        }
+        Heartbeats.Dispose();
+        Owner.Dispose();
+    }
+
+    private Heartbeats NewHeartbeats(IPEndPoint at) => new(at, Protocol, h => Queue.Post(() => Events!.Heartbeat(h)));
+
+    private void Ask(ArbiterRequest request)
+    {
+        Task.Run(async () =>
+        {
+            Task<ArbiterAnswer> asked = _arbiter.AskAsync(request, _ended.Token);
+            // A file system that hangs: the core asks again, and the late answer is no longer the latest.
+            Task first = await Task.WhenAny(asked, Task.Delay(TimeSpan.FromSeconds(2), _ended.Token));
+            ArbiterAnswer answer = first == asked ? await asked : new(request.Id, ArbiterVerdict.Unavailable, null);
+            if (answer.Verdict == ArbiterVerdict.Unavailable && _arbiter.Problem is { } problem) SayOnce(problem);
+            Queue.Post(() => Events!.Answered(answer));
+        });
+    }
+
+    private string? _said;
+
+    private void SayOnce(string problem)
+    {
+        if (Interlocked.Exchange(ref _said, problem) != problem) Report.Say(problem);
+    }
+
+    private void Accepted(Socket socket)
+    {
+        if (Interlocked.Increment(ref _strangers) > StrangersMax)
+        {
+            Interlocked.Decrement(ref _strangers);
+            socket.Dispose();
+            return;
+        }
+        Queue.Post(() => Adopt(socket, isServer: true));
+    }
+
+    private Link Adopt(Socket socket, bool isServer)
+    {
+        bool isStranger = isServer;
+        Link link = new(++_lastLink, socket, isServer, (l, m) =>
+        {
+            if (isStranger)
+            {
+                isStranger = false;
+                Interlocked.Decrement(ref _strangers);
+            }
+            Queue.Post(() =>
+            {
+                if (_links.ContainsKey(l.Id)) Events!.Received(l, m);
+                l.Consumed(m);
+            });
+        }, (l, problem) =>
+        {
+            if (isStranger) Interlocked.Decrement(ref _strangers);
+            Queue.Post(() =>
+            {
+                if (!_links.Remove(l.Id)) return;
+                l.Dispose();
+                Events!.Closed(l, problem);
+            });
+        });
+        _links.Add(link.Id, link);
+        link.Start();
+        return link;
+    }
+
+    private void Disconnect(int connection)
+    {
+        if (!_links.Remove(connection, out Link? link)) return;
+        link.Flush();
+        link.Dispose();
+    }
+}

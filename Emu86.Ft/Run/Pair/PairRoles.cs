@@ -1,0 +1,128 @@
+// The roles --primary and --backup: from options to a running side.
+using System.Net;
+using Emu86.Devices;
+using Emu86.Ft.Cli;
+using Emu86.Ft.Host;
+using Emu86.Ft.Host.Links;
+using Emu86.Ft.Host.Status;
+using Emu86.Ft.Replication;
+
+namespace Emu86.Ft.Run.Pair;
+
+/// <summary>Starts either side of a pair.</summary>
+public static class PairRoles
+{
+    public static int RunPrimary(RunOptions options)
+    {
+        RefuseWhatHasNoMeaning(options, "--primary");
+        foreach (Endpoint backup in options.Backups) Loopback.Resolve(backup, "--backups");
+        using var host = new PairHost(options, new IPEndPoint(IPAddress.Loopback, 0));
+        (PrimaryDisks disks, IReadOnlyList<DiskIdentity> ids) = PrimaryDisks.Open(options, host);
+        using PrimaryDisks closed = disks;
+        var gate = new GatedOutputs();
+        MachineConfig config = MachineBuilder.Configure(options, disks.Stores);
+        using World world = World.Open(options, host.Queue);
+        using Machine machine = MachineBuilder.Build(config, disks.Stores, gate);
+        var start = new PrimaryStart
+        {
+            Self = host.Self,
+            Address = host.Owner.Address,
+            Machine = new MachineIdentity(options.Name, Guid.NewGuid(), Identities.ConfigurationHash(config, host.Protocol), host.ArbiterIdentity, ids),
+            Position = machine.Position,
+            OwnDisks = DiskCopies.Names(options),
+        };
+        var driver = new PrimaryDriver(host, machine, disks.Stores, gate, world, start, new StatusBoard(), disks.MarkLive);
+        using StatusServer? status = options.Status is { } at ? new StatusServer(at, () => driver.Status.View, o => driver.Control.Do(o)) : null;
+        using var signals = new Signals(() => host.Queue.Post(() => host.Events!.StopAsked()));
+        world.Start();
+        int code = driver.Run();
+        disks.Flush();
+        PrintHash(options, machine);
+        return code;
+    }
+
+    public static int RunBackup(RunOptions options)
+    {
+        RefuseWhatHasNoMeaning(options, "--backup");
+        IPEndPoint at = Loopback.Resolve(options.Listen, "--listen");
+        foreach (Endpoint backup in options.Backups) Loopback.Resolve(backup, "--backups");
+        using var host = new PairHost(options, at);
+        var driver = new BackupDriver(host);
+        using var signals = new Signals(() => host.Queue.Post(() => host.Events!.StopAsked()));
+        using StatusServer? status = options.Status is { } statusAt ? new StatusServer(statusAt, () => driver.Status.View, driver.Control) : null;
+        host.Listen(options.Listen);
+        host.Report.Say($"role backup, waiting on {options.Listen}");
+        return driver.Run();
+    }
+
+    private static void PrintHash(RunOptions options, Machine machine)
+    {
+        if (options.PrintHash) Console.Out.WriteLine($"state-hash {machine.Position.Count} {machine.StateHash():x32}");
+    }
+
+    private static void RefuseWhatHasNoMeaning(RunOptions options, string role)
+    {
+        if (options.StopAt is not null) throw new HostException($"--stop-at cannot be used with {role}", ExitCode.Usage);
+        if (options.SaveSnapshot is not null || options.Restore is not null) throw new HostException($"--save-snapshot and --restore cannot be used with {role}", ExitCode.Usage);
+    }
+}
+
+/// <summary>A primary's own images with their side files.</summary>
+internal sealed class PrimaryDisks : IDisposable
+{
+    private readonly RunOptions _options;
+    private readonly IBlockStore?[] _images;
+    private readonly Guid[] _ids = new Guid[4];
+
+    private PrimaryDisks(RunOptions options)
+    {
+        _options = options;
+        _images = MachineBuilder.OpenDisks(options);
+        Stores = [.. _images.Select(d => d is null ? null : new SnapshotDisk(d))];
+    }
+
+    public SnapshotDisk?[] Stores { get; }
+
+    /// <summary>Opens the images; refuses a copy that is not current.</summary>
+    public static (PrimaryDisks Disks, IReadOnlyList<DiskIdentity> Ids) Open(RunOptions options, PairHost host)
+    {
+        ArbiterValue? value = host.ReadArbiter();
+        var disks = new PrimaryDisks(options);
+        var ids = new List<DiskIdentity>();
+        for (int n = 0; n < disks._images.Length; n++)
+        {
+            if (options.Disks[n] is not { } disk) continue;
+            try
+            {
+                DiskSideFile? side = DiskSideFile.Read(disk.Path);
+                if (!disk.ReadOnly && DiskSideFile.RefuseStart(disk.Path, side, value?.CurrentDisks ?? [], options.ForceStaleDisk) is { } refusal) throw new HostException(refusal);
+                disks._ids[n] = side?.DiskId ?? Guid.NewGuid();
+            }
+            catch (InvalidDataException e)
+            {
+                throw new HostException(e.Message);
+            }
+            ids.Add(new DiskIdentity($"hd{(char)('a' + n)}", disks._ids[n]));
+        }
+        return (disks, ids);
+    }
+
+    /// <summary>An epoch is won: these copies are the current ones.</summary>
+    public void MarkLive(ulong epoch)
+    {
+        for (int n = 0; n < _images.Length; n++)
+        {
+            if (_options.Disks[n] is { ReadOnly: false } disk) new DiskSideFile(_ids[n], DiskCopies.Name(disk.Path), epoch, DiskCopyState.Current).Write(disk.Path);
+        }
+    }
+
+    public void Flush()
+    {
+        foreach (SnapshotDisk? disk in Stores) disk?.Flush();
+    }
+
+    public void Dispose()
+    {
+        foreach (IBlockStore? image in _images) (image as IDisposable)?.Dispose();
+    }
+}

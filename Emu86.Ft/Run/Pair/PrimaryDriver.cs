@@ -1,0 +1,326 @@
+// The primary: the live loop with the protocol core as its log and governor.
+using System.Net;
+using Emu86.Devices;
+using Emu86.Ft.Host;
+using Emu86.Ft.Host.Links;
+using Emu86.Ft.Host.Status;
+using Emu86.Ft.Replication;
+
+namespace Emu86.Ft.Run.Pair;
+
+/// <summary>Carries a <see cref="PrimaryCore"/>'s actions out. Everything here runs on the emulation thread.</summary>
+internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
+{
+    private const long CloneMaxUs = 30_000_000;
+
+    private readonly PairHost _host;
+    private readonly Machine _machine;
+    private readonly SnapshotDisk?[] _disks;
+    private readonly GatedOutputs _outputs;
+    private readonly World _world;
+    private readonly IPEndPoint[] _candidates;
+    private readonly PrimaryCore _core;
+    private readonly LiveLoop _loop;
+    private readonly ReadOnlyMemory<byte> _heartbeatKey;
+    private readonly Action<ulong> _epochWon;
+    private readonly Evidence _evidence;
+    private readonly List<CoreAction> _carrying = [];
+    private readonly Queue<ulong> _hashes = new();
+    private CloneSender? _clone;
+    private IPEndPoint? _peer;
+    private bool _isLive;
+    private bool _isPaused;
+    private bool _wasProtected;
+    private bool _hasReleased;
+    private bool _endedQuietly;
+    private int? _exitCode;
+
+    /// <param name="host">The process's links and arbiter.</param>
+    /// <param name="machine">At the start's position; its outputs go to <paramref name="outputs"/>.</param>
+    /// <param name="disks">The machine's drives.</param>
+    /// <param name="outputs">Where the machine's outputs are collected.</param>
+    /// <param name="world">Where they go when they may.</param>
+    /// <param name="start">What the core begins with; candidates and heartbeat key are filled in here.</param>
+    /// <param name="status">What is published about this side.</param>
+    /// <param name="epochWon">Told of every epoch that is won, before the guest runs in it.</param>
+    public PrimaryDriver(PairHost host, Machine machine, SnapshotDisk?[] disks, GatedOutputs outputs, World world, PrimaryStart start, StatusBoard status, Action<ulong> epochWon)
+    {
+        Status = status;
+        (_host, _machine, _disks, _outputs, _world, _epochWon) = (host, machine, disks, outputs, world, epochWon);
+        _candidates = [.. host.Options.Backups.Select(b => Loopback.Resolve(b, "--backups"))];
+        _heartbeatKey = PairHost.RandomKey();
+        _evidence = new Evidence(host.StateDirectory, host.Options.Name, "primary");
+        _isLive = start.Epoch != 0;
+        _outputs.Views = world.Outputs;
+        _core = new PrimaryCore(host.Protocol, start with
+        {
+            Candidates = _candidates.Length,
+            HeartbeatKey = _heartbeatKey,
+            SessionSeed = PairHost.RandomNumber(),
+        }, HostClock.NowUs);
+        bool fixedClock = host.Options.FixedClock ?? false;
+        var settings = new LiveSettings(host.Options.Slice, ulong.MaxValue, fixedClock, Paced: true);
+        _loop = new LiveLoop(machine, host.Queue, settings, this, this)
+        {
+            DebtDropped = t => host.Report.Say($"the host stood still for {t.TotalSeconds:F1} s; the guest does not catch up"),
+        };
+        host.Events = this;
+    }
+
+    public StatusBoard Status { get; }
+
+    public TimeSpan TurnEvery => _host.TurnEvery;
+
+    public bool MayRun => _isLive && !_isPaused && _exitCode is null;
+
+    public int Speed { get; private set; } = LagController.FullSpeed;
+
+    private static long Now => HostClock.NowUs;
+
+    /// <summary>Operations from the status port.</summary>
+    public ControlPanel Control => new(_machine, _host.Queue, _loop, PowerOff, _host.StateDirectory);
+
+    /// <summary>Runs until the guest ends, the run is stopped, or another side is live; returns the exit code.</summary>
+    public int Run()
+    {
+        _loop.Run();
+        return _exitCode!.Value;
+    }
+
+    public void Turn()
+    {
+        _host.Turn();
+        _core.Tick(Now);
+        Pump();
+        Publish();
+    }
+
+    public void Input(Position at, InputEvent input)
+    {
+        _evidence.Input(at, input, _core.Log.NextLsn);
+        _core.Input(Now, input);
+    }
+
+    public bool WantsHash(Position at) => false;
+
+    public void Hash(Position at, UInt128 hash)
+    {
+    }
+
+    public void Boundary(Position at, bool idle)
+    {
+        _outputs.Drain(output =>
+        {
+            _core.Produced(output);
+            Status.Delays.Made();
+        });
+        _core.Ran(Now, at, idle);
+        // A guest that ended the run without an output (a reset with --no-reboot) is over like one that powered off.
+        if (_machine.IsOver && _core.OutputsHeld == 0 && !_endedQuietly && _core.Phase is not (PrimaryPhase.Ending or PrimaryPhase.Ended))
+        {
+            _endedQuietly = true;
+            _core.Stop(Now);
+        }
+        Pump();
+    }
+
+    public void Opened(Link link)
+    {
+        _peer = link.Remote;
+        _host.Heartbeats.Use(_heartbeatKey, link.Remote);
+        _core.ConnectionOpened(Now, link.Id);
+        Pump();
+    }
+
+    public void ConnectFailed(bool refused)
+    {
+        _core.ConnectFailed(Now, refused);
+        Pump();
+    }
+
+    public void Closed(Link link, string? problem)
+    {
+        if (problem is not null) _host.Report.Say($"connection to {link.Remote} ended: {problem}");
+        _core.ConnectionClosed(Now, link.Id);
+        Pump();
+    }
+
+    public void Received(Link link, Message message)
+    {
+        // The answer to block hashes is the clone's business, not the protocol's.
+        if (message is CloneDiskWantMessage wanted && _clone is { } clone && clone.Connection == link.Id)
+        {
+            clone.Wanted(wanted);
+            return;
+        }
+        if (message is DivergedMessage diverged)
+        {
+            Status.Diverged++;
+            string file = _evidence.Write(diverged.Position, diverged.Lsn, _core.Epoch);
+            _host.Report.Say($"diverged at count {diverged.Position.Count}, evidence in {file}");
+        }
+        _core.Received(Now, link.Id, message);
+        Pump();
+    }
+
+    public void Heartbeat(HeartbeatMessage heartbeat)
+    {
+        _core.HeartbeatReceived(Now, heartbeat);
+        Pump();
+    }
+
+    public void Answered(ArbiterAnswer answer)
+    {
+        _core.ArbiterAnswered(Now, answer);
+        Pump();
+    }
+
+    public void OwnerProbed(bool answers)
+    {
+        _core.OwnerProbed(Now, answers);
+        Pump();
+    }
+
+    public void StopAsked()
+    {
+        _core.Stop(Now);
+        Pump();
+    }
+
+    private void PowerOff()
+    {
+        _core.PowerOff(Now);
+        Pump();
+    }
+
+    private void Pump()
+    {
+        while (_core.Actions.Count > 0)
+        {
+            _carrying.AddRange(_core.Actions);
+            _core.Actions.Clear();
+            CoreAction[] taken = [.. _carrying];
+            _carrying.Clear();
+            foreach (CoreAction action in taken) Carry(action);
+        }
+        _host.Flush();
+        if (_hasReleased) _world.Flush();
+        _hasReleased = false;
+        if (_core.Phase is PrimaryPhase.Unprotected or PrimaryPhase.Disarming) _host.Heartbeats.Silence();
+        bool isProtected = _core.IsProtected;
+        if (isProtected && !_wasProtected) _host.Report.Say($"protected by {_peer}");
+        _wasProtected = isProtected;
+    }
+
+    private void Carry(in CoreAction action)
+    {
+        switch (action.Kind)
+        {
+            case ActionKind.Connect: _host.Connect(_candidates[(int)action.Number]); break;
+            case ActionKind.ProbeOwner: _host.ProbeOwner(action.Text!); break;
+            case ActionKind.Live:
+                _epochWon(action.Number);
+                _world.Announce(_host.Options.Name, _machine.Config.Mac, action.Number);
+                if (!_isLive) _host.Report.Say($"role primary epoch {action.Number}");
+                _isLive = true;
+                break;
+            case ActionKind.PauseGuest: _isPaused = true; break;
+            case ActionKind.ResumeGuest: _isPaused = false; break;
+            case ActionKind.SetSpeed: Speed = (int)action.Number; break;
+            // The live loop, which told the core of the input, hands it to the machine itself.
+            case ActionKind.Inject: break;
+            case ActionKind.TakeStateHash: TakeStateHash(action.Position); break;
+            case ActionKind.BeginClone: BeginClone(action.Connection); break;
+            case ActionKind.AbortClone: EndClone(); break;
+            case ActionKind.Release:
+                Status.Delays.Left();
+                _world.Outputs.Emit(action.Output!);
+                _hasReleased = true;
+                break;
+            case ActionKind.Exit: Exit((int)action.Number, action.Text!); break;
+            default:
+                if (!_host.Carry(action)) throw new InvalidOperationException($"a primary cannot {action.Kind}");
+                break;
+        }
+    }
+
+    private void TakeStateHash(Position at)
+    {
+        UInt128 hash = _machine.StateHash();
+        _evidence.Hashed(at, _core.Log.NextLsn, hash, _machine);
+        _evidence.NextInterval();
+        _hashes.Enqueue(_core.Log.NextLsn);
+        _core.StateHash(Now, hash);
+    }
+
+    private void BeginClone(int connection)
+    {
+        if (_host.Find(connection) is not { } link) return;
+        EndClone();
+        _host.Heartbeats.Excuse(CloneMaxUs);
+        UInt128 hash = _machine.StateHash();
+        var state = new ChunkedBuffer();
+        _machine.Save(state);
+        CloneSender clone = _clone = new CloneSender(link, state, _machine.Config.Hash(), _disks);
+        // What the machine put out while it settled for the snapshot belongs before it.
+        Boundary(_machine.Position, idle: false);
+        _core.SnapshotTaken(Now, hash);
+        _hashes.Clear();
+        _host.Heartbeats.Excused();
+        clone.Start(problem => _host.Queue.Post(() => CloneStreamed(clone, problem)));
+    }
+
+    private void CloneStreamed(CloneSender clone, string? problem)
+    {
+        if (clone != _clone) return;
+        EndClone();
+        if (problem is null) _core.CloneStreamed(Now);
+        else
+        {
+            _host.Report.Say($"the clone was given up: {problem}");
+            int connection = clone.Connection;
+            _host.Carry(new CoreAction(ActionKind.Disconnect) { Connection = connection });
+            _core.ConnectionClosed(Now, connection);
+        }
+        Pump();
+    }
+
+    private void EndClone()
+    {
+        _clone?.Dispose();
+        _clone = null;
+    }
+
+    private void Exit(int code, string why)
+    {
+        EndClone();
+        _host.Heartbeats.Silence();
+        _host.Report.Say(why);
+        _exitCode = code;
+        _loop.Stop();
+    }
+
+    private void Publish()
+    {
+        if (!Status.IsDue) return;
+        while (_hashes.TryPeek(out ulong lsn) && lsn <= _core.Log.ExecutedLsn)
+        {
+            _hashes.Dequeue();
+            Status.HashesChecked++;
+        }
+        Status.Publish(new StatusView
+        {
+            Role = "primary",
+            Epoch = _core.Epoch,
+            Protected = _core.IsProtected,
+            Paused = _loop.Paused,
+            Position = _machine.Position,
+            Instructions = _loop.Busy.Instructions,
+            LagUs = _core.Log.LagUs(Now),
+            LogBytes = _core.Log.Bytes,
+            LogBytesAppended = _core.Log.BytesAppended,
+            LogRecords = _core.Log.NextLsn - 1,
+            OutputsHeld = _core.OutputsHeld,
+        });
+    }
+}
