@@ -33,8 +33,7 @@ public static class HostAddress
         try
         {
             socket.Blocking = false;
-            // A restarted program may listen again while old connections of the port still linger; elsewhere that is so anyway.
-            if (!OperatingSystem.IsWindows()) socket.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.ReuseAddress, true);
+            // Not ReuseAddress, with which two programs could listen on one port; what lingering connections need, Bind does itself.
             socket.Bind(new IPEndPoint(address, port));
             socket.Listen(64);
             return socket;

@@ -249,7 +249,9 @@ public sealed class UserNetworkTests
     [Fact]
     public void A_port_in_use_is_told_in_a_sentence()
     {
-        using Socket taken = Server(out ushort port);
+        int port = FreePort();
+        using var first = new UserNetwork([new HostForward("127.0.0.1", port, 7)]);
+        first.Start(_ => { });
         using var network = new UserNetwork([new HostForward("127.0.0.1", port, 7)]);
         var e = Assert.Throws<HostException>(() => network.Start(_ => { }));
         Assert.Contains("in use", e.Message);
