@@ -69,6 +69,28 @@ public sealed class PairTests : IDisposable
     }
 
     [Fact]
+    public void Open_TCP_connections_survive_the_death_of_the_primary()
+    {
+        int web = PairProcess.FreePort(), cable = PairProcess.FreePort();
+        PairProcess middle = Start("--switch", $"127.0.0.1:{cable}", "--hostfwd", $"tcp:127.0.0.1:{web}-:80");
+        middle.WaitFor("switch on");
+        _net = $"stream,addr=127.0.0.1:{cable}";
+        PairProcess backup = Backup();
+        backup.WaitFor("role backup");
+        PairProcess primary = Primary();
+        primary.WaitFor("emu86-guest: ready 10.0.2.15");
+        primary.WaitFor("protected by");
+        using TcpClient client = new("127.0.0.1", web) { NoDelay = true, ReceiveTimeout = 15_000 };
+        using var answers = new StreamReader(client.GetStream());
+        for (int n = 1; n <= 300; n++)
+        {
+            if (n == 100) primary.Signal(PairProcess.SigKill);
+            Assert.Equal(n, Count(client.GetStream(), answers));
+        }
+        backup.WaitFor("went live epoch 2");
+    }
+
+    [Fact]
     public void Redundancy_comes_back_after_every_single_failure()
     {
         PairProcess primary = Primary();
@@ -280,6 +302,20 @@ public sealed class PairTests : IDisposable
         Assert.Equal(0, primary.WaitForExit());
         Assert.Equal(0, backup.WaitForExit());
         Assert.DoesNotContain("went live", backup.Text);
+    }
+
+    // One request on a connection that stays open.
+    private static int Count(NetworkStream to, StreamReader from)
+    {
+        to.Write("GET /count HTTP/1.1\r\nHost: guest\r\n\r\n"u8);
+        int length = 0;
+        for (string? line; (line = from.ReadLine())?.Length > 0;)
+        {
+            if (line!.StartsWith("Content-Length:", StringComparison.OrdinalIgnoreCase)) length = int.Parse(line[15..], System.Globalization.CultureInfo.InvariantCulture);
+        }
+        char[] body = new char[length];
+        Assert.Equal(length, from.ReadBlock(body));
+        return int.Parse(new string(body).Trim(), System.Globalization.CultureInfo.InvariantCulture);
     }
 
     private static string EmbeddedGuest

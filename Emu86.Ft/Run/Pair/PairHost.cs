@@ -166,11 +166,17 @@ internal sealed class PairHost : IDisposable
     /// <summary>Finds out whether the live owner's process is gone for certain; calls back on the emulation thread only then.</summary>
     public void WhenOwnerIsGone(ulong epoch, Action gone)
     {
-        Task.Run(() =>
+        Task.Run(async () =>
         {
-            ArbiterAnswer answer = _arbiter.AskAsync(new(0, ArbiterRequestKind.Read, 0, null), _ended.Token).GetAwaiter().GetResult();
-            if (answer.Current is { State: GuestState.Live } value && value.Epoch == epoch && value.Owner != Self
-                && OwnerListener.Ask(value.OwnerAddress, value.Owner, Protocol.FailureTimeoutUs) == OwnerAnswer.Gone) Queue.Post(gone);
+            ArbiterAnswer answer = await _arbiter.AskAsync(new(0, ArbiterRequestKind.Read, 0, null), _ended.Token);
+            if (answer.Current is not { State: GuestState.Live } value || value.Epoch != epoch || value.Owner == Self) return;
+            // A process that is being torn down still accepts for a moment, and then breaks the connection.
+            for (long end = HostClock.NowUs + Protocol.BackupTimeoutUs; HostClock.NowUs < end; await Task.Delay(2))
+            {
+                OwnerAnswer owner = OwnerListener.Ask(value.OwnerAddress, value.Owner, Protocol.FailureTimeoutUs);
+                if (owner == OwnerAnswer.Gone) Queue.Post(gone);
+                if (owner != OwnerAnswer.Silent) return;
+            }
         });
     }
 

@@ -51,6 +51,7 @@ public static class PairRoles
         using var signals = new Signals(() => host.Queue.Post(() => host.Events!.StopAsked()));
         using StatusServer? status = options.Status is { } statusAt ? new StatusServer(statusAt, () => driver.Status.View, driver.Control) : null;
         host.Listen(options.Listen);
+        Rehearsal.Begin(host);
         host.Report.Say($"role backup, waiting on {options.Listen}");
         return driver.Run();
     }
