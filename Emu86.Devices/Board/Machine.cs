@@ -63,6 +63,14 @@ public sealed class Machine : IDisposable
     /// <summary>Powered off, or ended otherwise: no run gets any further.</summary>
     public bool IsOver => _board.Ended is not null;
 
+    /// <summary>Whether the input would find room in its device now. A live driver keeps it back otherwise, for a bounded time.</summary>
+    public bool HasRoomFor(InputEvent input) => input.Kind switch
+    {
+        InputKind.NetFrame => _board.Nic is not { HasRoom: false },
+        InputKind.SerialBytes => (input.Unit == 0 ? _board.Com1 : _board.Com2).CanReceive >= input.Data.Length,
+        _ => true,
+    };
+
     /// <summary>Virtual nanoseconds of the next scheduled device event; <see cref="ulong.MaxValue"/> when there is none.</summary>
     public ulong NextEventNs => _board.Events.NextDueNs;
 

@@ -11,6 +11,9 @@ public sealed class Dp8390 : IStateful
     /// <summary>Shortest frame without FCS in bytes; shorter ones are padded with zeros on the wire in both directions.</summary>
     public const int FrameBytesMin = 60;
 
+    /// <summary>Without FCS.</summary>
+    private const int FrameBytesMax = 1514;
+
     private const int RamBase = 0x4000;
 
     /// <summary>10 Mbit/s.</summary>
@@ -94,14 +97,29 @@ public sealed class Dp8390 : IStateful
     /// <summary>A pulled cable receives nothing and loses carrier when it transmits.</summary>
     public void SetLink(bool up) => _state.CableUnplugged = up ? (byte)0 : (byte)1;
 
+    /// <summary>Whether a frame of the greatest length would find its place now, or be refused for another reason than a
+    /// full ring: a live host keeps frames back meanwhile, as a switch would by flow control.</summary>
+    public bool HasRoom => !IsOnline || PagesFor(FrameBytesMax) < FreePages;
+
+    private bool IsOnline => (_state.Command & (Dp8390Bits.Start | Dp8390Bits.Stop)) == Dp8390Bits.Start
+        && (_state.TransmitConfig & Dp8390Bits.Loopback) == 0 && _state.CableUnplugged == 0;
+
+    /// <summary>256-byte pages between the write pointer and the boundary.</summary>
+    private int FreePages
+    {
+        get
+        {
+            int ring = _state.PageStop - _state.PageStart;
+            return ring <= 0 ? 0 : ((((_state.Boundary - _state.Current) % ring) + ring) % ring) is var gap and > 0 ? gap : ring;
+        }
+    }
+
     /// <summary>A frame arrives.</summary>
     /// <param name="frame">At least a destination address, at most 1,518 bytes are usual; no FCS.</param>
     /// <returns>Whether it is in the ring now; otherwise the filter refused it, or it was missed and tallied.</returns>
     public bool Receive(ReadOnlySpan<byte> frame)
     {
-        bool online = (_state.Command & (Dp8390Bits.Start | Dp8390Bits.Stop)) == Dp8390Bits.Start
-            && (_state.TransmitConfig & Dp8390Bits.Loopback) == 0 && _state.CableUnplugged == 0;
-        if (!online || frame.Length < 6 || !Accepts(frame)) return false;
+        if (!IsOnline || frame.Length < 6 || !Accepts(frame)) return false;
         byte status = (frame[0] & 1) != 0 ? Dp8390Bits.Multicast : (byte)0;
         if ((_state.ReceiveConfig & Dp8390Bits.Monitor) != 0)
         {
@@ -110,10 +128,8 @@ public sealed class Dp8390 : IStateful
             return false;
         }
         int length = Math.Max(frame.Length, FrameBytesMin);
-        int pages = (4 + length + 4 + 255) / 256;
-        int ring = _state.PageStop - _state.PageStart;
-        int free = ring <= 0 ? 0 : ((((_state.Boundary - _state.Current) % ring) + ring) % ring) is var gap and > 0 ? gap : ring;
-        if (pages >= free)
+        int pages = PagesFor(length);
+        if (pages >= FreePages)
         {
             // The next buffer would be the one at the boundary (datasheet, "Buffer Ring Overflow").
             _state.InterruptStatus |= Dp8390Bits.Overwrite;
@@ -128,6 +144,9 @@ public sealed class Dp8390 : IStateful
         UpdateInterrupt();
         return true;
     }
+
+    /// <summary>Ring pages that a frame takes: header, data, FCS.</summary>
+    private static int PagesFor(int length) => (4 + length + 4 + 255) / 256;
 
     /// <param name="register">0 to 15, in the current page.</param>
     internal byte ReadRegister(int register)

@@ -34,11 +34,15 @@ public sealed class InputQueue
         _wake.Set();
     }
 
-    public bool TryTake(out InputEvent input)
+    /// <summary>The next input stays in the queue because its device is full: it wakes nobody.</summary>
+    public bool Held { get; set; }
+
+    public bool TryPeek(out InputEvent input) => _inputs.TryPeek(out input!);
+
+    /// <summary>Removes the input that <see cref="TryPeek"/> showed.</summary>
+    public void Take()
     {
-        if (!_inputs.TryDequeue(out input!)) return false;
-        Interlocked.Decrement(ref _count);
-        return true;
+        if (_inputs.TryDequeue(out _)) Interlocked.Decrement(ref _count);
     }
 
     public void RunActions()
@@ -47,9 +51,9 @@ public sealed class InputQueue
     }
 
     /// <summary>An input waits to be taken.</summary>
-    public bool HasInput => !_inputs.IsEmpty;
+    public bool HasInput => !Held && !_inputs.IsEmpty;
 
-    public bool IsEmpty => _inputs.IsEmpty && _actions.IsEmpty;
+    public bool IsEmpty => !HasInput && _actions.IsEmpty;
 
     /// <summary>Ends a wait.</summary>
     public void Wake() => _wake.Set();

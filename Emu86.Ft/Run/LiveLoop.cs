@@ -67,10 +67,14 @@ public sealed class LiveLoop(Machine machine, InputQueue inputs, LiveSettings se
     private const double SliceSeconds = 0.0005;
     private const ulong SliceMin = 500;
 
+    /// <summary>How long an input may wait for room in its device.</summary>
+    private static readonly TimeSpan FullMax = TimeSpan.FromMilliseconds(100);
+
     private readonly Pacer _pacer = new();
     private volatile bool _asked;
     private ulong _slice = governor is null ? settings.Slice : ulong.Min(settings.Slice, 10_000);
     private long _restUntil;
+    private long _fullSince;
 
     /// <summary>Told of time that was given up.</summary>
     public Action<TimeSpan>? DebtDropped
@@ -205,7 +209,20 @@ public sealed class LiveLoop(Machine machine, InputQueue inputs, LiveSettings se
             log?.Boundary(machine.Position, false);
             now = machine.Position;
         }
-        while (inputs.TryTake(out InputEvent input)) Inject(now, input);
+        while (inputs.TryPeek(out InputEvent input))
+        {
+            // A full device keeps the queue waiting, as flow control would; one that stays full loses the input.
+            if (!machine.HasRoomFor(input) && (_fullSince == 0 || Stopwatch.GetElapsedTime(_fullSince) < FullMax))
+            {
+                if (_fullSince == 0) _fullSince = Stopwatch.GetTimestamp();
+                inputs.Held = true;
+                return now;
+            }
+            _fullSince = 0;
+            inputs.Take();
+            Inject(now, input);
+        }
+        inputs.Held = false;
         return now;
     }
 

@@ -28,9 +28,11 @@ public sealed class Standalone(RunOptions options)
         using Machine machine = MachineBuilder.Build(config, disks, world);
         if (snapshot is not null) Restore(machine, snapshot);
         var inputs = new InputQueue();
-        bool fixedClock = options.FixedClock ?? (options.RtcBase is not null && options.Net == NetKind.None && options.Serial is "null" or "stdio" && Console.IsInputRedirected);
-        bool hasInput = options.Net != NetKind.None || (options.Serial.StartsWith("tcp:", StringComparison.Ordinal) || (options.Serial == "stdio" && !Console.IsInputRedirected));
-        var settings = new LiveSettings(options.Slice, options.StopAt ?? ulong.MaxValue, fixedClock, Paced: !fixedClock || hasInput);
+        // Someone may answer: a network, or a person at the console. A file or pipe on standard input is read, but waits for nobody.
+        bool interactive = options.Net != NetKind.None || options.Serial.StartsWith("tcp:", StringComparison.Ordinal)
+            || (options.Serial == "stdio" && !Console.IsInputRedirected);
+        bool fixedClock = options.FixedClock ?? (options.RtcBase is not null && !interactive);
+        var settings = new LiveSettings(options.Slice, options.StopAt ?? ulong.MaxValue, fixedClock, Paced: !fixedClock || interactive);
         using RecordingFile? recording = options.RecordFile is { } record ? RecordingFile.Create(record) : null;
         LiveLoop? loop = null;
         Recorder? recorder = recording is null ? null : NewRecorder(machine, overlays, recording, serial.Flush, () => loop!.Stop());
@@ -42,7 +44,7 @@ public sealed class Standalone(RunOptions options)
         using StatusServer? status = options.Status is { } statusAt ? Serve(statusAt, machine, inputs, loop) : null;
         using var signals = new Signals(loop.Stop);
         network?.Start(inputs.Frame);
-        if (hasInput) serial.Start(bytes => inputs.Put(InputEvent.SerialBytes(0, bytes)));
+        serial.Start(bytes => inputs.Put(InputEvent.SerialBytes(0, bytes)));
         LiveEnd end = loop.Run();
         serial.Flush();
         recorder?.End();
