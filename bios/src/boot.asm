@@ -66,7 +66,8 @@ boot_disk:
         mov     bp, ax
         mov     dx, 0x80
         jmp     0x0000:0x7C00
-.say:   call    print
+.say:   call    print_com1
+        call    print
 .ret:   ret
 .trying:        db "Booting from disk 0.", 10, 0
 .unreadable:    db "Disk 0 cannot be read.", 10, 0
@@ -75,6 +76,7 @@ boot_disk:
 int18:
         sti
         mov     si, .text
+        call    print_com1
         call    print
 .halt:  hlt
         jmp     .halt

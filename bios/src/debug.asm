@@ -37,6 +37,25 @@ screen_char:
         popa
         ret
 
+; The same text to COM1: who has no screen must see why nothing starts.
+print_com1:
+        pusha
+        xor     dx, dx
+.next:  mov     al, [cs:si]
+        inc     si
+        test    al, al
+        jz      .done
+        cmp     al, 10
+        jne     .send
+        mov     ax, 0x010D
+        int     0x14
+        mov     al, 10
+.send:  mov     ah, 1
+        int     0x14
+        jmp     .next
+.done:  popa
+        ret
+
 ; EAX in decimal.
 print_dec:
         pushad

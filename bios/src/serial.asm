@@ -21,6 +21,20 @@ serial_init:
         cmp     ah, 2
         jne     .next
         mov     [bx+B_COM], dx
+        push    dx                      ; 115200 8N1: a UART comes out of reset with five data bits, and small
+        add     dx, 3                   ; systems write text without setting it up
+        mov     al, 0x83
+        out     dx, al
+        sub     dx, 3
+        mov     al, 1
+        out     dx, al
+        inc     dx
+        mov     al, 0
+        out     dx, al
+        add     dx, 2
+        mov     al, 3
+        out     dx, al
+        pop     dx
         push    bx
         shr     bx, 1
         mov     byte [bx+B_COMTIMEOUT], 10
