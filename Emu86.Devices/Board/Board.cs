@@ -12,6 +12,9 @@ using Emu86.Devices.Video;
 
 namespace Emu86.Devices;
 
+/// <summary>A configuration that no board can have, with a sentence that says why.</summary>
+public sealed class BoardException(string message) : Exception(message);
+
 /// <summary>The parts of a machine and their wiring. <see cref="Machine"/> is its face.</summary>
 public sealed class Board : IProcessorBus, IInstructionCounter, IDisposable
 {
@@ -249,7 +252,9 @@ public sealed class Board : IProcessorBus, IInstructionCounter, IDisposable
         _ports.Map(0xcf8, 8,  Pci,                                "PCI configuration", 4);
 #pragma warning restore format
         if (IsaNic is not null) _ports.Map(0x300, 32, IsaNic, "NE2000", 4);
-        if (_config.ExitPort != 0) _ports.Map(_config.ExitPort, 4, new IsaDebugExit(_logic.Exit), "isa-debug-exit", 4);
+        if (_config.ExitPort == 0) return;
+        if (!_ports.IsFree(_config.ExitPort, 4)) throw new BoardException($"isa-debug-exit needs four free ports, and of those from {_config.ExitPort:x4}h some are another device's; use f4h, for example");
+        _ports.Map(_config.ExitPort, 4, new IsaDebugExit(_logic.Exit), "isa-debug-exit", 4);
     }
 
     private List<IStateful> CollectUnits()

@@ -20,6 +20,7 @@ internal static class KernelLoader
 {
     private const uint SetupAddress = 0x1_0000, CommandLineAddress = 0x2_0000, InfoAddress = 0x3_0000;
     private const uint MultibootMagic = 0x1bad_b002;
+    private const int HeaderEnd = 0x268;
     private const int CommandLineBytesMax = 4096;
 
     /// <summary>Checks and loads. Called at power-on and at every reset.</summary>
@@ -36,6 +37,7 @@ internal static class KernelLoader
     private static KernelEntry LoadLinux(DirectBoot boot, PhysicalMemory memory)
     {
         byte[] kernel = boot.Kernel;
+        if (kernel.Length < HeaderEnd) throw new BootImageException("the Linux kernel image is truncated");
         ushort version = BinaryPrimitives.ReadUInt16LittleEndian(kernel.AsSpan(0x206));
         bool high = (kernel[0x211] & 1) != 0;
         if (version < 0x202 || !high) throw new BootImageException("the Linux kernel is older than boot protocol 2.02 or not a bzImage");

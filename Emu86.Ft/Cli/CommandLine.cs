@@ -2,6 +2,7 @@
 using System.CommandLine;
 using System.CommandLine.Help;
 using System.CommandLine.Invocation;
+using System.Globalization;
 using Emu86.Devices;
 using Emu86.Ft.Host;
 
@@ -230,7 +231,17 @@ public static class CommandLine
         Row(group, new Option<string[]>(name) { Description = description, HelpName = value });
 
     private static Option<ulong?> Number(string group, string name, string value, string description) =>
-        Row(group, new Option<ulong?>(name) { Description = description, HelpName = value });
+        Row(group, new Option<ulong?>(name)
+        {
+            Description = description,
+            HelpName = value,
+            CustomParser = result =>
+            {
+                if (ulong.TryParse(result.Tokens[0].Value, NumberStyles.None, CultureInfo.InvariantCulture, out ulong number)) return number;
+                result.AddError($"{name} takes a whole number, not \"{result.Tokens[0].Value}\"");
+                return null;
+            },
+        });
 
     private static T Row<T>(string group, T option) where T : Option
     {

@@ -1,9 +1,7 @@
 // Control operations from the status port, carried out on the emulation thread at a slice boundary.
-using System.Buffers;
 using Emu86.Devices;
 using Emu86.Ft.Host;
 using Emu86.Ft.Host.Status;
-using Emu86.Ft.Replication;
 
 namespace Emu86.Ft.Run;
 
@@ -55,10 +53,8 @@ public sealed record ControlPanel(Machine Machine, InputQueue Inputs, LiveLoop L
 
     private string Save()
     {
-        var state = new ChunkedBuffer();
-        Machine.Save(state);
         string path = Path.Combine(SnapshotDirectory, $"snapshot-{Machine.Position.Count}");
-        AtomicFile.Write("snapshot", path, state.ToSequence().ToArray());
+        SnapshotFile.Write("snapshot", path, Machine);
         return path;
     }
 }

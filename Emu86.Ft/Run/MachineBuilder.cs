@@ -67,6 +67,10 @@ public static class MachineBuilder
         {
             throw new HostException(e.Message);
         }
+        catch (BoardException e)
+        {
+            throw new HostException(e.Message, ExitCode.Usage);
+        }
         catch (OutOfMemoryException)
         {
             throw new HostException($"the host has no {config.MemoryBytes >> 20} MiB for the guest's memory; ask for less with --memory");

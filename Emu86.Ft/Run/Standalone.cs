@@ -1,6 +1,4 @@
 // One machine, unprotected; recorded when asked for.
-using System.Buffers;
-using Emu86.Cpu;
 using Emu86.Devices;
 using Emu86.Ft.Cli;
 using Emu86.Ft.Host;
@@ -20,13 +18,13 @@ public sealed class Standalone(RunOptions options)
     {
         OverlayDisk?[] overlays = options.RecordFile is null ? [] : RecordingDisks.Open(options);
         IBlockStore?[] disks = options.RecordFile is null ? MachineBuilder.OpenDisks(options) : overlays;
-        byte[]? snapshot = options.Restore is { } file ? MachineBuilder.ReadFile("--restore", file) : null;
+        SnapshotFile? snapshot = options.Restore is { } file ? SnapshotFile.Read(file) : null;
         MachineConfig config = snapshot is null ? MachineBuilder.Configure(options, disks) : ConfigOf(snapshot, disks);
         using IHostNetwork? network = Networks.Open(options);
         using ISerialTarget serial = SerialTargets.Open(options.Serial);
         var world = new WorldOutputs(options, serial, network);
         using Machine machine = MachineBuilder.Build(config, disks, world);
-        if (snapshot is not null) Restore(machine, snapshot);
+        snapshot?.RestoreTo(machine);
         var inputs = new InputQueue();
         // Someone may answer: a network, or a person at the console. A file or pipe on standard input is read, but waits for nobody.
         bool interactive = options.Net != NetKind.None || options.Serial.StartsWith("tcp:", StringComparison.Ordinal)
@@ -40,7 +38,7 @@ public sealed class Standalone(RunOptions options)
         {
             DebtDropped = t => _report.Say($"the host stood still for {t.TotalSeconds:F1} s; the guest does not catch up"),
         };
-        if (options.SaveSnapshot is { } save && options.SaveSnapshotAt is { } at) loop.At.Add(at, () => Save(machine, save));
+        if (options.SaveSnapshot is { } save && options.SaveSnapshotAt is { } at) loop.At.Add(at, () => SnapshotFile.Write("--save-snapshot", save, machine));
         using StatusServer? status = options.Status is { } statusAt ? Serve(statusAt, machine, inputs, loop) : null;
         using var signals = new Signals(loop.Stop);
         network?.Start(inputs.Frame);
@@ -50,7 +48,7 @@ public sealed class Standalone(RunOptions options)
         recorder?.End();
         if (recorder is not null) _report.Say($"recorded to count {machine.Position.Count}, {recording!.Bytes} bytes with {recorder.Hashes} state hashes, in {options.RecordFile}");
         foreach (IBlockStore? disk in disks) disk?.Flush();
-        if (options.SaveSnapshot is { } last && options.SaveSnapshotAt is null) Save(machine, last);
+        if (options.SaveSnapshot is { } last && options.SaveSnapshotAt is null) SnapshotFile.Write("--save-snapshot", last, machine);
         if (options.PrintHash) Console.Out.WriteLine($"state-hash {machine.Position.Count} {machine.StateHash():x32}");
         return ExitCodeOf(end, machine, world);
     }
@@ -86,41 +84,14 @@ public sealed class Standalone(RunOptions options)
         }
     }
 
-    private static MachineConfig ConfigOf(byte[] snapshot, IBlockStore?[] disks)
+    private static MachineConfig ConfigOf(SnapshotFile snapshot, IBlockStore?[] disks)
     {
-        try
+        for (int n = 0; n < 4; n++)
         {
-            MachineConfig config = Snapshot.ReadConfig(new ReadOnlySequence<byte>(snapshot));
-            for (int n = 0; n < 4; n++)
-            {
-                long have = disks[n]?.SectorCount ?? 0;
-                if (config.DriveSectors[n] != have) throw new HostException($"the snapshot's machine has {config.DriveSectors[n]} sectors on --hd{(char)('a' + n)}, the given image {have}; give the image that belongs to the snapshot");
-            }
-            return config;
+            long saved = snapshot.Config.DriveSectors[n], have = disks[n]?.SectorCount ?? 0;
+            if (saved != have) throw new HostException($"the snapshot's machine has {saved} sectors on --hd{(char)('a' + n)}, the given image {have}; give the image that belongs to the snapshot");
         }
-        catch (StateFormatException e)
-        {
-            throw new HostException($"--restore: {e.Message}");
-        }
-    }
-
-    private static void Restore(Machine machine, byte[] snapshot)
-    {
-        try
-        {
-            machine.Restore(new ReadOnlySequence<byte>(snapshot));
-        }
-        catch (StateFormatException e)
-        {
-            throw new HostException($"--restore: {e.Message}");
-        }
-    }
-
-    private static void Save(Machine machine, string path)
-    {
-        var buffer = new ArrayBufferWriter<byte>(1 << 20);
-        machine.Save(buffer);
-        AtomicFile.Write("--save-snapshot", path, buffer.WrittenMemory);
+        return snapshot.Config;
     }
 
     /// <summary>Serial output becomes visible at slice boundaries.</summary>

@@ -1,0 +1,75 @@
+// A snapshot in a file: the machine's own bytes, then 16 bytes of XXH3 over them, so that damage is noticed before
+// anything is taken over.
+using System.Buffers;
+using System.Buffers.Binary;
+using System.IO.Hashing;
+using Emu86.Cpu;
+using Emu86.Devices;
+using Emu86.Ft.Host;
+using Emu86.Ft.Replication;
+
+namespace Emu86.Ft.Run;
+
+/// <summary>A snapshot file that was read and is undamaged.</summary>
+public sealed class SnapshotFile
+{
+    private const int HashBytes = 16;
+
+    private readonly string _path;
+    private readonly ReadOnlySequence<byte> _snapshot;
+
+    private SnapshotFile(string path, ReadOnlySequence<byte> snapshot, MachineConfig config)
+    {
+        _path = path;
+        _snapshot = snapshot;
+        Config = config;
+    }
+
+    /// <summary>The machine that can take it over.</summary>
+    public MachineConfig Config { get; }
+
+    /// <summary>Reads and checks a file. Throws <see cref="HostException"/>.</summary>
+    public static SnapshotFile Read(string path)
+    {
+        byte[] file = MachineBuilder.ReadFile("--restore", path);
+        int length = file.Length - HashBytes;
+        if (length <= 0 || XxHash128.HashToUInt128(file.AsSpan(0, length)) != BinaryPrimitives.ReadUInt128LittleEndian(file.AsSpan(length)))
+        {
+            throw new HostException($"--restore {path} is damaged, truncated or not a snapshot: its checksum does not match; make it anew with --save-snapshot");
+        }
+        var snapshot = new ReadOnlySequence<byte>(file, 0, length);
+        try
+        {
+            return new SnapshotFile(path, snapshot, Snapshot.ReadConfig(snapshot));
+        }
+        catch (StateFormatException e)
+        {
+            throw new HostException($"--restore {path}: {e.Message}");
+        }
+    }
+
+    /// <summary>Takes the state over. Throws <see cref="HostException"/>.</summary>
+    public void RestoreTo(Machine machine)
+    {
+        try
+        {
+            machine.Restore(_snapshot);
+        }
+        catch (StateFormatException e)
+        {
+            throw new HostException($"--restore {_path}: {e.Message}");
+        }
+    }
+
+    /// <summary>Writes a machine's state. Throws <see cref="HostException"/>, which names what asked for it.</summary>
+    public static void Write(string option, string path, Machine machine)
+    {
+        var state = new ChunkedBuffer();
+        machine.Save(state);
+        var hash = new XxHash128();
+        foreach (ReadOnlyMemory<byte> part in state.ToSequence()) hash.Append(part.Span);
+        BinaryPrimitives.WriteUInt128LittleEndian(state.GetSpan(HashBytes), hash.GetCurrentHashAsUInt128());
+        state.Advance(HashBytes);
+        AtomicFile.Write(option, path, state.ToSequence());
+    }
+}
