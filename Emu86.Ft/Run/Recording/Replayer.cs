@@ -52,7 +52,7 @@ public sealed class Replayer(RunOptions options)
                 serial.Flush();
                 if (Stopwatch.GetElapsedTime(said) < ProgressEvery) return;
                 said = Stopwatch.GetTimestamp();
-                _report.Say($"replay at count {at.Count}, {file.Position * 100 / file.Length} % of the recording");
+                _report.Say($"replay at count {at.Count}, {at.VirtualTimeNs / 1e9:F1} s of guest time");
             },
         };
         using var signals = new Signals(replay.Stop);
