@@ -7,7 +7,7 @@ using Spectre.Console;
 
 namespace Emu86.Ft.Demo;
 
-/// <summary>Plays the demo once; see docs/demo.md.</summary>
+/// <summary>Plays the demo once; see docs/command-line.md.</summary>
 public sealed class Demo
 {
     private static readonly TimeSpan Frame = TimeSpan.FromMilliseconds(100);
