@@ -63,6 +63,13 @@ public unsafe struct Ctx
     /// <summary>The count at which the engine must stop (REP string instructions do not run past it).</summary>
     public ulong Limit;
 
+    /// <summary>A block that begins before this count may follow another without going back to the engine's loop: the limit is
+    /// at least a block away. 0: none may.</summary>
+    public ulong ChainLimit;
+
+    /// <summary>The jump cache, <see cref="Jump.Entries"/> entries, found by <see cref="Execute.Chain.JumpOf"/>.</summary>
+    public Jump* Jumps;
+
     /// <summary>Mode bits that decoded blocks depend on (<see cref="BlockMode"/>).</summary>
     public uint Mode;
 

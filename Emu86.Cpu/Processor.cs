@@ -25,6 +25,10 @@ public enum RunResult
 /// <summary>One processor. Everything that is state is in <see cref="CpuState"/>.</summary>
 public sealed unsafe class Processor : IStateful, IDisposable
 {
+    /// <summary>How many instructions may follow each other from block to block before the engine's loop takes over again:
+    /// a bound on the stack where the host's compiler has not yet made tail calls of the handlers' calls.</summary>
+    private const ulong ChainMax = 1024;
+
     private readonly Ctx* _c;
     private readonly GCHandle _handle;
     private readonly Insn* _scratch;
@@ -220,9 +224,11 @@ public sealed unsafe class Processor : IStateful, IDisposable
                 return;
             }
             c->Block = block;
+            c->ChainLimit = left > BlockDecoder.InstructionsMax ? c->S.Count + ulong.Min(left - BlockDecoder.InstructionsMax, ChainMax) : 0;
             block->First->Fn(c, block->First);
             if (c->Exit != ExitReason.None) return;
-            c->S.Count += block->Count;
+            // Others may have followed: it is the last one that ended here.
+            c->S.Count += c->Block->Count;
             if (c->Attention != 0) return;
             Link* link = c->Link;
             if (link != null && link->Epoch == c->Epoch)
@@ -304,6 +310,7 @@ public sealed unsafe class Processor : IStateful, IDisposable
         }
         _scratch[count] = new Insn { Fn = &BlockDecoder.EndOfBlock, Offset = _scratch[count - 1].Next, Index = (ushort)count };
         _scratchBlock->Count = count;
+        _c->ChainLimit = 0;
         _c->Block = _scratchBlock;
         _scratch->Fn(_c, _scratch);
         _c->Link = null;

@@ -1,5 +1,7 @@
 // Decoded blocks by physical address, and the way from EIP to a block.
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using Emu86.Cpu.Execute;
 using Emu86.Cpu.Memory;
 
 namespace Emu86.Cpu.Decode;
@@ -7,7 +9,7 @@ namespace Emu86.Cpu.Decode;
 /// <summary>Finds or decodes the block at the current CS:EIP. A cache: never state.</summary>
 public sealed unsafe class BlockCache
 {
-    private const int HashSize = 1 << 16, JumpSize = 1 << 12;
+    private const int HashSize = 1 << 16;
     private const nuint ArenaBytes = 48u << 20;
 
     /// <summary>The most that one block can take of the arena.</summary>
@@ -19,15 +21,8 @@ public sealed unsafe class BlockCache
     private readonly BlockDecoder _decoder;
     private readonly Block** _hash;
     private readonly Block** _pages;
-    private readonly Jump* _jumps;
     private readonly byte* _arena;
     private nuint _used;
-
-    private struct Jump
-    {
-        public uint Linear, Mode, Epoch;
-        public Block* Target;
-    }
 
     internal BlockCache(Ctx* c, Mmu mmu, PhysicalMemory memory, OpTable table, CpuModel model)
     {
@@ -37,7 +32,7 @@ public sealed unsafe class BlockCache
         _decoder = new BlockDecoder(table, model);
         _hash = (Block**)NativeMemory.AllocZeroed(HashSize, (nuint)sizeof(Block*));
         _pages = (Block**)NativeMemory.AllocZeroed(1 << 20, (nuint)sizeof(Block*));
-        _jumps = (Jump*)NativeMemory.AllocZeroed(JumpSize, (nuint)sizeof(Jump));
+        c->Jumps = (Jump*)NativeMemory.AllocZeroed(Jump.Entries, (nuint)sizeof(Jump));
         _arena = (byte*)NativeMemory.AlignedAlloc(ArenaBytes, 64);
     }
 
@@ -52,7 +47,7 @@ public sealed unsafe class BlockCache
     public Block* Find()
     {
         uint linear = _c->S.Cs.Base + _c->S.Eip;
-        Jump* jump = _jumps + ((linear ^ (linear >> 12)) & (JumpSize - 1));
+        Jump* jump = Chain.JumpOf(_c, linear);
         if (jump->Linear == linear && jump->Mode == _c->Mode && jump->Epoch == _c->Epoch) return jump->Target;
         if (Stale) Clear();
         if (_c->S.Eip > _c->S.Cs.Limit)
@@ -67,6 +62,7 @@ public sealed unsafe class BlockCache
     }
 
     /// <summary>Whether the whole block lies within CS.Limit.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public bool FitsLimit(Block* block) => (ulong)_c->S.Eip + block->Bytes - 1 <= _c->S.Cs.Limit;
 
     /// <summary>Forgets the blocks with bytes in a physical page. Their memory stays until no block runs.</summary>
@@ -107,7 +103,7 @@ public sealed unsafe class BlockCache
     {
         NativeMemory.Free(_hash);
         NativeMemory.Free(_pages);
-        NativeMemory.Free(_jumps);
+        NativeMemory.Free(_c->Jumps);
         NativeMemory.AlignedFree(_arena);
     }
 
@@ -117,7 +113,7 @@ public sealed unsafe class BlockCache
         ulong key = ((ulong)_c->Mode << 32) | physical;
         for (Block* b = _hash[Bucket(key)]; b != null; b = b->HashNext)
         {
-            if (b->Key != key) continue;
+            if (b->Key != key || b->Eip != _c->S.Eip) continue;
             if (b->SecondPage == Block.NoPage) return b;
             // An instruction across two pages: the second may be mapped elsewhere by now.
             if (!_mmu.TranslateFetch(null, (linear & 0xffff_f000) + 4096, out uint second)) return null;
@@ -131,7 +127,7 @@ public sealed unsafe class BlockCache
         if (_used + BlockBytesMax > ArenaBytes) Clear();
         nint first = _memory.ReadPages[physical >> 12];
         var block = (Block*)(_arena + _used);
-        *block = new Block { Key = key, First = (Insn*)(block + 1), SecondPage = Block.NoPage };
+        *block = new Block { Key = key, First = (Insn*)(block + 1), SecondPage = Block.NoPage, Eip = _c->S.Eip };
         bool complete = _decoder.Decode(block, (byte*)first, null, physical & 0xfff, _c->S.Eip, _c->Mode, false);
         if (!complete)
         {

@@ -1,5 +1,6 @@
 // Bytes → Iced → compact instructions with their handlers.
 using Emu86.Cpu.Memory;
+using Emu86.Cpu.Execute;
 using Iced.Intel;
 
 namespace Emu86.Cpu.Decode;
@@ -105,6 +106,16 @@ internal sealed unsafe class BlockDecoder
     /// <summary>The end of a block without a branch: page end or length limit.</summary>
     internal static void EndOfBlock(Ctx* c, Insn* i)
     {
+        Block* block = c->Block;
+        if (Chain.IsOpen(c, block->Fall.Epoch))
+        {
+            ulong count = c->S.Count + block->Count;
+            if (count < c->ChainLimit)
+            {
+                Chain.Enter(c, block->Fall.Target, count);
+                return;
+            }
+        }
         c->S.Eip += i->Offset;
         c->Link = &c->Block->Fall;
     }

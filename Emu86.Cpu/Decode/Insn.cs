@@ -97,13 +97,28 @@ public unsafe struct Link
     public uint Epoch;
 }
 
-/// <summary>A straight line of instructions up to a branch, a page end or a length limit. Cached by physical address.</summary>
+/// <summary>An entry of the jump cache: the block at a linear address, valid in one epoch.</summary>
+[StructLayout(LayoutKind.Sequential)]
+public unsafe struct Jump
+{
+    public uint Linear, Mode, Epoch;
+    public Block* Target;
+
+    public const int Entries = 1 << 12;
+}
+
+/// <summary>A straight line of instructions up to a branch, a page end or a length limit. Cached by physical address and
+/// instruction pointer: the same code may be mapped twice with different neighbours.</summary>
 [StructLayout(LayoutKind.Sequential)]
 public unsafe struct Block
 {
+    /// <summary>Successors: not taken / fall through, and taken. First, so that their addresses need no computation.</summary>
+    public Link Fall, Taken;
+
     /// <summary>Physical address of the first byte in 31:0, <see cref="BlockMode"/> from bit 32.</summary>
     public ulong Key;
 
+    /// <summary>In a cached block they come directly behind it.</summary>
     public Insn* First;
 
     /// <summary>Instructions in the block; a full run retires as many.</summary>
@@ -117,8 +132,8 @@ public unsafe struct Block
 
     public const uint NoPage = 1;
 
-    /// <summary>Successors: not taken / fall through, and taken.</summary>
-    public Link Fall, Taken;
+    /// <summary>EIP of the first instruction.</summary>
+    public uint Eip;
 
     /// <summary>Next in the hash bucket.</summary>
     public Block* HashNext;

@@ -87,6 +87,22 @@ public static unsafe class ControlFlow
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static void Take<T>(Ctx* c, Insn* i) where T : unmanaged
     {
+        Block* block = c->Block;
+        if (Chain.IsOpen(c, block->Taken.Epoch))
+        {
+            ulong count = c->S.Count + block->Count;
+            if (count < c->ChainLimit)
+            {
+                Chain.Enter(c, block->Taken.Target, count);
+                return;
+            }
+        }
+        TakeUnlinked<T>(c, i);
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void TakeUnlinked<T>(Ctx* c, Insn* i) where T : unmanaged
+    {
         uint target = Target<T>(c, i);
         if (target > c->S.Cs.Limit)
         {
@@ -100,6 +116,16 @@ public static unsafe class ControlFlow
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static void FallThrough(Ctx* c, Insn* i)
     {
+        Block* block = c->Block;
+        if (Chain.IsOpen(c, block->Fall.Epoch))
+        {
+            ulong count = c->S.Count + block->Count;
+            if (count < c->ChainLimit)
+            {
+                Chain.Enter(c, block->Fall.Target, count);
+                return;
+            }
+        }
         c->S.Eip = c->S.Eip + i->Next;
         c->Link = &c->Block->Fall;
     }
@@ -113,6 +139,26 @@ public static unsafe class ControlFlow
     private static void Jump<T>(Ctx* c, Insn* i) where T : unmanaged => Take<T>(c, i);
 
     private static void Call<T>(Ctx* c, Insn* i) where T : unmanaged
+    {
+        uint esp = c->S.R[Gpr.Esp] - (uint)sizeof(T);
+        TlbEntry* e = Operand.Entry(c, esp);
+        Block* block = c->Block;
+        if ((c->Mode & Stack.Fast) == Stack.Fast && Operand.WriteHits<T>(e, esp) && Chain.IsOpen(c, block->Taken.Epoch))
+        {
+            ulong count = c->S.Count + block->Count;
+            if (count < c->ChainLimit)
+            {
+                *Operand.Place<T>(e, esp) = Operand.Narrow<T>(c->S.Eip + i->Next);
+                c->S.R[Gpr.Esp] = esp;
+                Chain.Enter(c, block->Taken.Target, count);
+                return;
+            }
+        }
+        CallUnlinked<T>(c, i);
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void CallUnlinked<T>(Ctx* c, Insn* i) where T : unmanaged
     {
         uint target = Target<T>(c, i);
         if (target > c->S.Cs.Limit)
@@ -133,8 +179,7 @@ public static unsafe class ControlFlow
             TargetFault(c, i);
             return;
         }
-        c->S.Eip = target;
-        c->Link = null;
+        Chain.Computed(c, target);
     }
 
     private static void JumpReg<T>(Ctx* c, Insn* i) where T : unmanaged => Go(c, i, Operand.Get<T>(c, i->Dst));
@@ -155,8 +200,7 @@ public static unsafe class ControlFlow
             return;
         }
         if (!Stack.Push<T>(c, i, c->S.Eip + i->Next)) return;
-        c->S.Eip = target;
-        c->Link = null;
+        Chain.Computed(c, target);
     }
 
     private static void CallReg<T>(Ctx* c, Insn* i) where T : unmanaged => CallTo<T>(c, i, Operand.Get<T>(c, i->Dst));
@@ -170,6 +214,29 @@ public static unsafe class ControlFlow
 
     /// <summary>RET and RET imm16 (the immediate of the plain form is 0).</summary>
     private static void Return<T>(Ctx* c, Insn* i) where T : unmanaged
+    {
+        uint esp = c->S.R[Gpr.Esp];
+        TlbEntry* e = Operand.Entry(c, esp);
+        if ((c->Mode & Stack.Fast) == Stack.Fast && Operand.ReadHits<T>(e, esp))
+        {
+            uint target = Operand.Load(Operand.Place<T>(e, esp)), linear = c->S.Cs.Base + target;
+            Jump* jump = Chain.JumpOf(c, linear);
+            if (jump->Linear == linear && jump->Mode == c->Mode && Chain.IsOpen(c, jump->Epoch))
+            {
+                ulong count = c->S.Count + c->Block->Count;
+                if (count < c->ChainLimit)
+                {
+                    c->S.R[Gpr.Esp] = esp + (uint)sizeof(T) + (ushort)i->Imm;
+                    Chain.Enter(c, jump->Target, count);
+                    return;
+                }
+            }
+        }
+        ReturnGeneral<T>(c, i);
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void ReturnGeneral<T>(Ctx* c, Insn* i) where T : unmanaged
     {
         T* place = Stack.Top<T>(c, i);
         if (place == null) return;

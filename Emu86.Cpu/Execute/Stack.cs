@@ -9,7 +9,7 @@ namespace Emu86.Cpu.Execute;
 /// <summary>The stack at the current privilege. Width of the data is a type parameter, width of the stack pointer is SS.B.</summary>
 public static unsafe class Stack
 {
-    private const uint Fast = BlockMode.Stack32 | BlockMode.Flat;
+    internal const uint Fast = BlockMode.Stack32 | BlockMode.Flat;
 
     public static void Rows(OpTable t)
     {
