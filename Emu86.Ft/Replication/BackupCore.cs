@@ -70,6 +70,7 @@ public sealed class BackupCore
     private CloneEndMessage? _cloneEnd;
     private ulong _armedEpoch;
     private bool _ending;
+    private ReadOnlyMemory<byte> _unitHashes;
 
     public BackupCore(ProtocolOptions options, BackupStart start, long nowUs)
     {
@@ -209,9 +210,13 @@ public sealed class BackupCore
     /// <summary>The machine produced a gated output while replaying; it goes nowhere for now.</summary>
     public void Produced(Output output) => _replay.Produced(output);
 
-    public void StateHash(long nowUs, UInt128 hash)
+    /// <param name="nowUs">Host time.</param>
+    /// <param name="hash">Of the whole state.</param>
+    /// <param name="unitHashes">16 bytes for each unit, for the other side's evidence; may be empty.</param>
+    public void StateHash(long nowUs, UInt128 hash, ReadOnlyMemory<byte> unitHashes = default)
     {
         if (!Observe(nowUs)) return;
+        _unitHashes = unitHashes;
         _replay.StateHash(hash);
         Advance();
     }
@@ -345,7 +350,7 @@ public sealed class BackupCore
     private void Diverged(ulong lsn, Position at, UInt128 own)
     {
         Actions.Add(new(ActionKind.WriteEvidence) { Number = lsn, Position = at });
-        Send(new DivergedMessage(lsn, at, own));
+        Send(new DivergedMessage(lsn, at, own, own == 0 ? default : _unitHashes));
         if (Phase == BackupPhase.GoingLive) Exit(1, $"diverged at count {at.Count} while going live: this copy of the guest cannot be trusted");
         else Forget("this copy of the guest is given up");
     }

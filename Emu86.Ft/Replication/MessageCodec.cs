@@ -40,7 +40,7 @@ public static class MessageCodec
             case CloneEndMessage m: Begin(ref w, 5); At(ref w, m.Position); Hash(ref w, m.StateHash); w.Write(m.OutputOrdinal); w.Write(m.NextLsn); break;
             case CloneLoadedMessage m: Begin(ref w, 1); w.Write(m.Problem); break;
             case AckMessage m: Begin(ref w, 3); w.Write(m.ReceivedLsn); w.Write(m.ExecutedLsn); w.Write(m.EchoSentUs); break;
-            case DivergedMessage m: Begin(ref w, 4); w.Write(m.Lsn); At(ref w, m.Position); Hash(ref w, m.OwnHash); break;
+            case DivergedMessage m: Begin(ref w, 5); w.Write(m.Lsn); At(ref w, m.Position); Hash(ref w, m.OwnHash); w.Write(m.UnitHashes.Span); break;
             case LeaveMessage m: Begin(ref w, 1); w.Write(m.Sentence); break;
             case HeartbeatMessage m: Begin(ref w, 3); w.Write(m.SessionId); w.Write(m.FromPrimary); w.Write(m.SentUs); break;
             case InputRecord m:
@@ -99,7 +99,7 @@ public static class MessageCodec
         MessageType.CloneEnd => new CloneEndMessage(At(ref First(ref r, type, 5)), Hash(ref r), r.ReadUInt64(), r.ReadUInt64()),
         MessageType.CloneLoaded => new CloneLoadedMessage(Text(ref First(ref r, type, 1))),
         MessageType.Ack => new AckMessage(First(ref r, type, 3).ReadUInt64(), r.ReadUInt64(), r.ReadInt64()),
-        MessageType.Diverged => new DivergedMessage(First(ref r, type, 4).ReadUInt64(), At(ref r), Hash(ref r)),
+        MessageType.Diverged => new DivergedMessage(First(ref r, type, 5).ReadUInt64(), At(ref r), Hash(ref r), Bytes(ref r)),
         MessageType.Leave => new LeaveMessage(Text(ref First(ref r, type, 1))),
         MessageType.Heartbeat => new HeartbeatMessage(First(ref r, type, 3).ReadUInt64(), r.ReadBoolean(), r.ReadInt64()),
         MessageType.Input => new InputRecord(At(ref First(ref r, type, 7)), Input(ref r)),

@@ -237,8 +237,14 @@ public sealed class AckMessage(ulong receivedLsn, ulong executedLsn, long echoSe
 }
 
 /// <summary>From the backup: its state differs from the primary's at this record. It will never go live.</summary>
-public sealed class DivergedMessage(ulong lsn, Position position, UInt128 ownHash) : Message(MessageType.Diverged)
+/// <param name="lsn">The record at which it was found.</param>
+/// <param name="position">Where it stands.</param>
+/// <param name="ownHash">Of the backup's state; 0 when its execution could not even reach the position.</param>
+/// <param name="unitHashes">16 bytes for each unit of the machine, in the board's order, to name what differs; may be empty.</param>
+public sealed class DivergedMessage(ulong lsn, Position position, UInt128 ownHash, ReadOnlyMemory<byte> unitHashes = default) : Message(MessageType.Diverged)
 {
+    public ReadOnlyMemory<byte> UnitHashes { get; } = unitHashes;
+
     public ulong Lsn { get; } = lsn;
 
     public Position Position { get; } = position;

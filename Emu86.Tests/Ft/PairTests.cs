@@ -275,6 +275,75 @@ public sealed class PairTests : IDisposable
     }
 
     [Fact]
+    public void A_copy_that_was_tampered_with_is_found_written_down_and_replaced()
+    {
+        string image = Path.Combine(_state, "a.img"), copy = Path.Combine(_state, "b.img");
+        File.WriteAllBytes(image, new byte[65536]);
+        int status = PairProcess.FreePort();
+        PairProcess primary = Primary("--hda", image, "--kernel", EmbeddedGuest, "--status", $"127.0.0.1:{status}");
+        primary.WaitFor("emu86-guest: ready");
+        PairProcess backup = Backup("--hda", copy);
+        primary.WaitFor("protected by");
+        // The guest reads sector 1 when it starts: a counter of 7 there, on one side only.
+        byte[] sector = new byte[512];
+        "Emu86 counter 1"u8.CopyTo(sector);
+        sector[16] = 7;
+        uint sum = 0x656D7538;
+        for (int n = 0; n < 24; n++) sum = sum * 31 + sector[n];
+        BitConverter.TryWriteBytes(sector.AsSpan(24), sum);
+        using (FileStream file = new(copy, FileMode.Open, FileAccess.Write, FileShare.ReadWrite))
+        {
+            file.Position = 512;
+            file.Write(sector);
+        }
+        Assert.Equal(HttpStatusCode.OK, PairProcess.Post(status, "/control/reset").Code);
+        string line = backup.WaitFor("emu86: diverged at count");
+        Assert.True(File.Exists(line[(line.IndexOf("evidence in ", StringComparison.Ordinal) + 12)..]));
+        line = primary.WaitFor("emu86: diverged at count");
+        string evidence = File.ReadAllText(line[(line.IndexOf("evidence in ", StringComparison.Ordinal) + 12)..]);
+        Assert.Contains(" Reset ", System.Text.Json.JsonDocument.Parse(evidence).RootElement.GetProperty("inputs").ToString());
+        Assert.DoesNotContain("went live", backup.Text);
+        primary.WaitFor("protected by", nth: 2);
+        primary.WaitForStatus(status, s => s.GetProperty("diverged").GetInt32() == 1 && s.GetProperty("protected").GetBoolean());
+    }
+
+    [Fact]
+    public void A_connection_that_breaks_is_made_again_and_the_log_goes_on()
+    {
+        using PairProxy proxy = new(_port);
+        int status = PairProcess.FreePort();
+        PairProcess backup = Backup();
+        backup.WaitFor("role backup");
+        PairProcess primary = Start(["--primary", "--backups", $"127.0.0.1:{proxy.Port}", .. Common, "--status", $"127.0.0.1:{status}"]);
+        primary.WaitFor("protected by");
+        for (int n = 0; n < 5; n++)
+        {
+            proxy.Cut();
+            ulong hashes = PairProcess.Status(status).GetProperty("hashesChecked").GetUInt64();
+            primary.WaitForStatus(status, s => s.GetProperty("protected").GetBoolean() && s.GetProperty("hashesChecked").GetUInt64() >= hashes + 2);
+        }
+        Assert.Equal(1ul, PairProcess.Status(status).GetProperty("epoch").GetUInt64());
+        Assert.True(proxy.Connections > 1);
+        Assert.DoesNotContain("lost", primary.Text);
+    }
+
+    [Fact]
+    public void An_unprotected_run_has_the_same_status_port()
+    {
+        int status = PairProcess.FreePort();
+        PairProcess alone = Start("--net", "none", "--memory", "16M", "--status", $"127.0.0.1:{status}", "--state-dir", _state);
+        alone.WaitFor("emu86-guest: ready");
+        alone.WaitForStatus(status, s => s.GetProperty("role").GetString() == "standalone" && s.GetProperty("instructionCount").GetUInt64() > 0);
+        Assert.Equal(HttpStatusCode.OK, PairProcess.Post(status, "/control/pause").Code);
+        alone.WaitForStatus(status, s => s.GetProperty("paused").GetBoolean());
+        (HttpStatusCode code, string path) = PairProcess.Post(status, "/control/snapshot");
+        Assert.Equal(HttpStatusCode.OK, code);
+        Assert.True(File.Exists(path.Trim()));
+        Assert.Equal(HttpStatusCode.OK, PairProcess.Post(status, "/control/poweroff").Code);
+        Assert.Equal(0, alone.WaitForExit());
+    }
+
+    [Fact]
     public void Control_operations_reach_both_sides()
     {
         int status = PairProcess.FreePort(), backupStatus = PairProcess.FreePort();

@@ -30,7 +30,7 @@ public sealed class FrameCodecTests
         new CloneEndMessage(At, 5, 6, 7),
         new CloneLoadedMessage(""),
         new AckMessage(8, 7, 123_456_789),
-        new DivergedMessage(4, At, UInt128.One),
+        new DivergedMessage(4, At, UInt128.One, new byte[32]),
         new LeaveMessage("asked to"),
         new HeartbeatMessage(77, true, -1),
         new InputRecord(At, new(InputKind.NetFrame, 2, 3, 4, Blob)) { Lsn = 1 },

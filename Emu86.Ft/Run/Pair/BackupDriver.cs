@@ -101,7 +101,7 @@ internal sealed class BackupDriver : ICoreEvents
         else
         {
             if (message is CloneBeginMessage or CloneStateMessage or CloneDiskHashesMessage or CloneDiskBlocksMessage && _core.Phase == BackupPhase.Cloning) TakeCloned(message);
-            if (message is LogRecord record) _evidence.Record(record);
+            if (message is InputRecord input) _evidence.Input(input.Lsn, input.Position, input.Input);
             _core.Received(Now, link.Id, message);
         }
         Pump();
@@ -140,6 +140,7 @@ internal sealed class BackupDriver : ICoreEvents
         Pump();
         _clone?.Dispose();
         _clone = new CloneReceiver(_host.Options, hello, link);
+        _evidence.Clear();
     }
 
     private void TakeCloned(Message message)
@@ -170,7 +171,8 @@ internal sealed class BackupDriver : ICoreEvents
             _target = null;
             _core.Executed(Now, target);
         }
-        else if (reason != StopReason.Limit)
+        // Beyond the target, in count or in time: the log cannot be from this execution.
+        else if (reason != StopReason.Limit || limit == target)
         {
             _target = null;
             UInt128 hash = machine.StateHash();
@@ -221,9 +223,9 @@ internal sealed class BackupDriver : ICoreEvents
     private void TakeStateHash(Position at)
     {
         UInt128 hash = _machine!.StateHash();
-        _evidence.Hashed(at, _core.ExecutedLsn + 1, hash, _machine);
+        byte[] units = _evidence.Hashed(at, _core.ExecutedLsn + 1, hash, _machine);
         Status.HashesChecked++;
-        _core.StateHash(Now, hash);
+        _core.StateHash(Now, hash, units);
     }
 
     private void LoadClone()
@@ -260,7 +262,7 @@ internal sealed class BackupDriver : ICoreEvents
     {
         Status.HashesChecked--;
         Status.Diverged++;
-        string file = _evidence.Write(at, lsn, _sessionEpoch);
+        string file = _evidence.Write(at, lsn, _sessionEpoch, default);
         _host.Report.Say($"diverged at count {at.Count}, evidence in {file}");
     }
 

@@ -97,7 +97,7 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
 
     public void Input(Position at, InputEvent input)
     {
-        _evidence.Input(at, input, _core.Log.NextLsn);
+        _evidence.Input(_core.Log.NextLsn, at, input);
         _core.Input(Now, input);
     }
 
@@ -156,7 +156,7 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
         if (message is DivergedMessage diverged)
         {
             Status.Diverged++;
-            string file = _evidence.Write(diverged.Position, diverged.Lsn, _core.Epoch);
+            string file = _evidence.Write(diverged.Position, diverged.Lsn, _core.Epoch, diverged.UnitHashes);
             _host.Report.Say($"diverged at count {diverged.Position.Count}, evidence in {file}");
         }
         _core.Received(Now, link.Id, message);
@@ -248,7 +248,6 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
     {
         UInt128 hash = _machine.StateHash();
         _evidence.Hashed(at, _core.Log.NextLsn, hash, _machine);
-        _evidence.NextInterval();
         _hashes.Enqueue(_core.Log.NextLsn);
         _core.StateHash(Now, hash);
     }
@@ -266,6 +265,7 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
         Boundary(_machine.Position, idle: false);
         _core.SnapshotTaken(Now, hash);
         _hashes.Clear();
+        _evidence.Clear();
         _host.Heartbeats.Excused();
         clone.Start(problem => _host.Queue.Post(() => CloneStreamed(clone, problem)));
     }
