@@ -9,7 +9,9 @@ internal sealed class BenchException(string message) : Exception(message);
 /// <param name="Program">Path, or a name on PATH.</param>
 /// <param name="Arguments">One per word.</param>
 /// <param name="SerialFile">Where the serial output goes when it is not the standard output.</param>
-internal sealed record Command(string Program, IReadOnlyList<string> Arguments, string? SerialFile = null);
+/// <param name="Input">What it reads from its standard input before the end of that.</param>
+/// <param name="ViewerPort">The port of 127.0.0.1 where it waits for a viewer of its screen (RFB); 0: it does not.</param>
+internal sealed record Command(string Program, IReadOnlyList<string> Arguments, string? SerialFile = null, string Input = "", int ViewerPort = 0);
 
 /// <summary>What to boot.</summary>
 internal sealed record Guest(string Kernel, string Initrd, string Disk)
@@ -109,10 +111,11 @@ internal sealed class Bochs : Emulator
         File.WriteAllLines(rc,
         [
             "megs: 128", $"romimage: file={Bios}", $"vgaromimage: file={VgaBios}", "cpu: model=p2_klamath, reset_on_triple_fault=1",
-            $"ata0-master: type=disk, path={disk}, mode=flat", "boot: disk", "display_library: rfb, options=\"timeout=0\"",
-            $"com1: enabled=1, mode=file, dev={serial}", "clock: sync=none", "pci: enabled=1, chipset=i440fx", "panic: action=fatal", $"log: {Path.Combine(workDirectory, "bochs.log")}",
+            $"ata0-master: type=disk, path={disk}, mode=flat", "boot: disk", "display_library: rfb, options=\"timeout=30\"",
+            $"com1: enabled=1, mode=file, dev={serial}", "clock: sync=none", "pci: enabled=1, chipset=i440fx", "panic: action=fatal", "plugin_ctrl: speaker=false", $"log: {Path.Combine(workDirectory, "bochs.log")}",
         ]);
-        return new Command("bochs", ["-q", "-f", rc], serial);
+        // Debian builds it with its debugger, which waits for the word to continue; and it does not start without a viewer.
+        return new Command("bochs", ["-q", "-f", rc], serial, "c\n", 5900);
     }
 
     private static void Copy(params string[] arguments)

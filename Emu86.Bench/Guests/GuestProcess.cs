@@ -2,6 +2,7 @@
 using System.ComponentModel;
 using System.Diagnostics;
 using System.Globalization;
+using System.Net.Sockets;
 using System.Text;
 
 namespace Emu86.Bench.Guests;
@@ -25,7 +26,11 @@ internal static class GuestProcess
         };
         long began = Stopwatch.GetTimestamp();
         using Process process = Start(start);
-        process.StandardInput.Close();
+        process.StandardInput.Write(command.Input);
+        process.StandardInput.Flush();
+        // One that is spoken to takes the end of its input for the end of the conversation.
+        if (command.Input.Length == 0) process.StandardInput.Close();
+        if (command.ViewerPort != 0) new Thread(() => View(command.ViewerPort, process)) { IsBackground = true }.Start();
         var errors = new StringBuilder();
         process.ErrorDataReceived += (_, e) => errors.AppendLine(e.Data);
         process.BeginErrorReadLine();
@@ -63,6 +68,32 @@ internal static class GuestProcess
         catch (Win32Exception e)
         {
             throw new BenchException($"cannot start {start.FileName}: {e.Message}");
+        }
+    }
+
+    /// <summary>A viewer that looks at nothing: the handshake of the remote framebuffer protocol 3.3 (RFC 6143, 7.1 to 7.3).</summary>
+    private static void View(int port, Process process)
+    {
+        while (!process.HasExited)
+        {
+            try
+            {
+                using var client = new TcpClient("127.0.0.1", port);
+                NetworkStream stream = client.GetStream();
+                byte[] buffer = new byte[65536];
+                stream.ReadExactly(buffer, 0, 12);
+                stream.Write("RFB 003.003\n"u8);
+                stream.ReadExactly(buffer, 0, 4);
+                stream.WriteByte(1);
+                while (stream.Read(buffer) > 0)
+                {
+                }
+                return;
+            }
+            catch (Exception e) when (e is SocketException or IOException)
+            {
+                Thread.Sleep(20);
+            }
         }
     }
 
