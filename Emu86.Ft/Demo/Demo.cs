@@ -18,12 +18,12 @@ public sealed class Demo
     private readonly RunOptions _options;
     private readonly IDemoScreen _screen;
     private readonly Stopwatch _clock = Stopwatch.StartNew();
-    private readonly long _start = Stopwatch.GetTimestamp();
     private readonly Lock _eventLock = new();
     private readonly List<DemoEvent> _events = [];
     private readonly CountExchange _count = new();
     private Client[] _clients = [];
     private string _phase = "", _until = "";
+    private long _askedFrom;
     private bool _killed;
     private SideReport? _lastOfPrimary;
     private readonly List<double> _logRates = [];
@@ -97,6 +97,7 @@ public sealed class Demo
         foreach (Client client in _clients) Note("client", $"connected for {client.Name} from {client.Address}, and never again");
 
         TimeSpan from = _clock.Elapsed;
+        _askedFrom = Stopwatch.GetTimestamp();
         foreach (Client client in _clients) client.Start();
         _phase = "the primary is protected";
         while (_clock.Elapsed - from < ProtectedFor)
@@ -173,7 +174,7 @@ public sealed class Demo
             long open = c.Latencies.Open;
             string note = c.Name == _count.Name ? $"counted to {_count.Last}, " : "";
             return new ConnectionView(c.Name, note, c.Sent, c.Answered, c.Latencies.LastMs, c.Latencies.MedianMs,
-                open == 0 ? 0 : (now - open) * 1000.0 / Stopwatch.Frequency, c.Latencies.Bars(_screen.BarsMax, _start, now));
+                open == 0 ? 0 : (now - open) * 1000.0 / Stopwatch.Frequency, c.Latencies.Bars(_screen.BarsMax, _askedFrom, now));
         }
 
         ConnectionView[] connections = [.. _clients.Where(c => c.Sent > 0).Select(Connection)];

@@ -81,6 +81,9 @@ internal sealed class Latencies
     }
 
     /// <summary>The worst waiting time in each of the last bars, in milliseconds; NaN where nobody waited.</summary>
+    /// <param name="count">Most bars.</param>
+    /// <param name="start">When the first bar began.</param>
+    /// <param name="now">In the last bar.</param>
     public double[] Bars(int count, long start, long now)
     {
         long width = (long)(Bar.TotalSeconds * Stopwatch.Frequency);

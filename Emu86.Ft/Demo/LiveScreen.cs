@@ -12,7 +12,7 @@ internal sealed class LiveScreen(IAnsiConsole console) : IDemoScreen
     private const int WidthMax = 100, EventsShown = 6;
 
     /// <summary>Up to how many milliseconds a bar of each height stands for; longer ones are full.</summary>
-    private static readonly double[] BarLimitsMs = [1, 2, 5, 10, 30, 100, 300];
+    private static readonly double[] BarLimitsMs = [1, 2, 5, 10, 20, 50, 100];
 
     private int Width => int.Min(console.Profile.Width, WidthMax);
 
@@ -36,7 +36,7 @@ internal sealed class LiveScreen(IAnsiConsole console) : IDemoScreen
     {
         var parts = new List<IRenderable> { Sides(view) };
         foreach (ConnectionView connection in view.Connections) parts.AddRange(Connection(connection));
-        if (view.Connections.Count > 0) parts.Add(new Markup($"[grey]  one bar is {Latencies.Bar.TotalMilliseconds:F0} ms, its height the longest wait: ▁ under 1 ms … █ over 300 ms[/]"));
+        if (view.Connections.Count > 0) parts.Add(new Markup($"[grey]  one bar is {Latencies.Bar.TotalMilliseconds:F0} ms, its height the longest wait: ▁ under 1 ms … █ over 100 ms[/]"));
         foreach (DemoEvent e in view.Events.TakeLast(EventsShown))
         {
             string who = e.Who switch { "primary" => "green", "backup" => "blue", "switch" => "grey", _ => "yellow" };
@@ -51,10 +51,13 @@ internal sealed class LiveScreen(IAnsiConsole console) : IDemoScreen
     {
         SideView a = view.Primary, b = view.Backup;
         Table table = new Table().RoundedBorder().BorderColor(Color.Grey).Width(Width);
-        table.AddColumn(new TableColumn("[grey]emu86 --demo[/]").NoWrap());
-        table.AddColumn(new TableColumn(Header(a, "green")).NoWrap());
-        table.AddColumn(new TableColumn(Header(b, "blue")).NoWrap());
-        table.AddRow(new Text("role"), Cell(a, Role), Cell(b, Role));
+        // Two columns of a side and one of names, each with a border and a space on both sides.
+        const int names = 12, frame = 10;
+        int side = (Width - names - frame) / 2;
+        table.AddColumn(new TableColumn("[grey]emu86[/]").NoWrap().Width(names));
+        table.AddColumn(new TableColumn(Header(a, "green")).NoWrap().Width(side));
+        table.AddColumn(new TableColumn(Header(b, "blue")).NoWrap().Width(side));
+        table.AddRow(new Text("role"), a.State == SideState.Killed ? new Markup("[red bold]killed with SIGKILL[/]") : Cell(a, Role), Cell(b, Role));
         table.AddRow(new Text("instructions"), Cell(a, r => Text($"{r.InstructionCount:N0}")), Cell(b, r => Text($"{r.InstructionCount:N0}")));
         // The primary knows how far the backup is behind: it has the acknowledgements.
         table.AddRow(new Text("behind"), Cell(a, _ => "-"), Cell(b, _ => Text($"{a.Report?.LagMs ?? 0:F1} ms"), _ => "-"));
@@ -78,9 +81,9 @@ internal sealed class LiveScreen(IAnsiConsole console) : IDemoScreen
 
     private static string Role(SideReport r) => Text($"{r.Role}, epoch {r.Epoch}{(r.Role == "primary" ? r.Protected ? ", protected" : ", unprotected" : "")}");
 
-    private static string Log(SideReport r) => r.Role == "primary" ? Text($"{r.LogBytesPerSecond / 1000:F1} kB/s, {r.LogBytes} bytes not acknowledged") : "-";
+    private static string Log(SideReport r) => r.Role == "primary" ? Text($"{r.LogBytesPerSecond / 1000:F1} kB/s, {r.LogBytes} B to confirm") : "-";
 
-    private static string Held(SideReport r) => r.Role == "primary" ? Text($"{r.OutputsHeld} now, usually for {r.DelayP50Us / 1000:F1} ms (p99 {r.DelayP99Us / 1000:F1})") : "-";
+    private static string Held(SideReport r) => r.Role == "primary" ? Text($"{r.OutputsHeld}, for {r.DelayP50Us / 1000:F1} ms (p99 {r.DelayP99Us / 1000:F1} ms)") : "-";
 
     private static string Hashes(SideReport r) => Text($"{r.HashesChecked} compared, {(r.Diverged ? "DIFFERENT" : "equal")}");
 
@@ -98,7 +101,7 @@ internal sealed class LiveScreen(IAnsiConsole console) : IDemoScreen
         {
             int height = double.IsNaN(ms) ? -1 : Array.FindIndex(BarLimitsMs, limit => ms < limit);
             if (height < 0 && !double.IsNaN(ms)) height = BarLimitsMs.Length;
-            string colour = height switch { < 0 => "default", <= 3 => "green", <= 5 => "yellow", _ => "red" };
+            string colour = height switch { < 0 => "default", <= 3 => "green", <= 5 => "yellow", _ => "red bold" };
             line.Append($"[{colour}]{(height < 0 ? ' ' : "▁▂▃▄▅▆▇█"[height])}[/]");
         }
         return line.ToString();
