@@ -7,7 +7,7 @@ using Spectre.Console;
 
 namespace Emu86.Ft.Demo;
 
-/// <summary>Plays the demo once; see docs/command-line.md.</summary>
+/// <summary>Plays the demo once; see docs/demo.md.</summary>
 public sealed class Demo
 {
     private static readonly TimeSpan Frame = TimeSpan.FromMilliseconds(100);
@@ -23,7 +23,7 @@ public sealed class Demo
     private readonly CountExchange _count = new();
     private Client[] _clients = [];
     private string _phase = "", _until = "";
-    private long _askedFrom;
+    private long _askedFrom, _killedAt;
     private bool _killed;
     private SideReport? _lastOfPrimary;
     private readonly List<double> _logRates = [];
@@ -111,13 +111,13 @@ public sealed class Demo
         _until = "";
         _phase = $"the primary is dead (SIGKILL to process {stage.Primary!.Id})";
         Note("demo", $"SIGKILL to the primary, process {stage.Primary.Id}");
-        long killedAt = Stopwatch.GetTimestamp();
+        _killedAt = Stopwatch.GetTimestamp();
         stage.Primary.Kill();
         _killed = true;
         from = _clock.Elapsed;
-        while (_clock.Elapsed - from < AfterwardsFor || (!AllAnsweredSince(killedAt) && _clients.All(c => c.Failure is null)))
+        while (_clock.Elapsed - from < AfterwardsFor || (!AllAnsweredSince(_killedAt) && _clients.All(c => c.Failure is null)))
         {
-            if (AllAnsweredSince(killedAt)) _phase = "the backup is live; the same connections go on";
+            if (AllAnsweredSince(_killedAt)) _phase = "the backup is live; the same connections go on";
             Tick(stage, show);
         }
         foreach (Client client in _clients)
@@ -130,7 +130,7 @@ public sealed class Demo
         {
             Connections = [.. _clients.Select(c => (c.Name, c.Sent, c.Answered, c.Failure))],
             Counter = (_count.First, _count.Last),
-            OutageMs = _clients.Max(c => c.Latencies.SilenceAfterMs(killedAt)),
+            OutageMs = _clients.Max(c => c.Latencies.SilenceAroundMs(_killedAt)),
             UsualMs = _clients.Max(c => c.Latencies.MedianMs),
             WentLive = Events().LastOrDefault(e => e.Who == "backup" && e.Text.StartsWith("went live", StringComparison.Ordinal))?.Text,
             Backup = stage.BackupWatch.Last,
@@ -178,7 +178,8 @@ public sealed class Demo
         }
 
         ConnectionView[] connections = [.. _clients.Where(c => c.Sent > 0).Select(Connection)];
-        return new DemoView(_clock.Elapsed, _phase, _until, Side("primary", stage.Primary, stage.PrimaryWatch, _killed), Side("backup", stage.Backup, stage.BackupWatch, false), connections, Events());
+        return new DemoView(_clock.Elapsed, _phase, _until, Side("primary", stage.Primary, stage.PrimaryWatch, _killed), Side("backup", stage.Backup, stage.BackupWatch, false), connections,
+            _killed ? Latencies.BarsAgo(_askedFrom, _killedAt, now) : null, Events());
     }
 
     private void Note(string who, string text)

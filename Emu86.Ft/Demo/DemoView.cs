@@ -24,7 +24,9 @@ internal sealed record ConnectionView(string Name, string Note, long Sent, long 
 /// <param name="Elapsed">Since the demo began.</param>
 /// <param name="Phase">What happens now.</param>
 /// <param name="Until">What happens next, and when; "" when that is not known.</param>
-internal sealed record DemoView(TimeSpan Elapsed, string Phase, string Until, SideView Primary, SideView Backup, IReadOnlyList<ConnectionView> Connections, IReadOnlyList<DemoEvent> Events);
+/// <param name="KilledBarsAgo">How many bars before the last one the primary was killed.</param>
+internal sealed record DemoView(TimeSpan Elapsed, string Phase, string Until, SideView Primary, SideView Backup,
+    IReadOnlyList<ConnectionView> Connections, int? KilledBarsAgo, IReadOnlyList<DemoEvent> Events);
 
 /// <summary>Where the demo is shown.</summary>
 internal interface IDemoScreen

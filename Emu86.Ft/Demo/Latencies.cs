@@ -9,6 +9,8 @@ internal sealed class Latencies
     /// <summary>Wall time of one bar.</summary>
     public static readonly TimeSpan Bar = TimeSpan.FromMilliseconds(250);
 
+    private static readonly long BarTicks = (long)(Bar.TotalSeconds * Stopwatch.Frequency);
+
     private readonly Lock _lock = new();
     private readonly List<(long Start, long End)> _done = [];
     private long _open;
@@ -60,15 +62,16 @@ internal sealed class Latencies
         }
     }
 
-    /// <summary>The longest time without an answer that ended after <paramref name="moment"/>, in milliseconds.</summary>
-    public double SilenceAfterMs(long moment)
+    /// <summary>The longest time without an answer around <paramref name="moment"/>, in milliseconds: it ended later, and had
+    /// begun at most a second later. Answers that were under way at that moment are thereby no end of it.</summary>
+    public double SilenceAroundMs(long moment)
     {
         lock (_lock)
         {
             long longest = 0;
             for (int n = 1; n < _done.Count; n++)
             {
-                if (_done[n].End > moment) longest = long.Max(longest, _done[n].End - _done[n - 1].End);
+                if (_done[n].End > moment && _done[n - 1].End < moment + Stopwatch.Frequency) longest = long.Max(longest, _done[n].End - _done[n - 1].End);
             }
             return Milliseconds((0, longest));
         }
@@ -80,13 +83,16 @@ internal sealed class Latencies
         lock (_lock) return _done.Count > 0 && _done[^1].Start > moment;
     }
 
+    /// <summary>How many bars before the bar of <paramref name="now"/> that of <paramref name="moment"/> stands.</summary>
+    public static int BarsAgo(long start, long moment, long now) => (int)((now - start) / BarTicks - (moment - start) / BarTicks);
+
     /// <summary>The worst waiting time in each of the last bars, in milliseconds; NaN where nobody waited.</summary>
     /// <param name="count">Most bars.</param>
     /// <param name="start">When the first bar began.</param>
     /// <param name="now">In the last bar.</param>
     public double[] Bars(int count, long start, long now)
     {
-        long width = (long)(Bar.TotalSeconds * Stopwatch.Frequency);
+        long width = BarTicks;
         // Bars stand still: their borders are multiples of the width since the start.
         long last = (now - start) / width;
         var bars = new double[(int)long.Min(count, last + 1)];

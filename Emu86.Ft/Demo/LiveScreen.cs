@@ -29,14 +29,15 @@ internal sealed class LiveScreen(IAnsiConsole console) : IDemoScreen
             string colour = name != "result" ? "default" : summary.Fault is null ? "green bold" : "red bold";
             grid.AddRow($"[grey]{Markup.Escape(name)}[/]", $"[{colour}]{Markup.Escape(text)}[/]");
         }
-        console.Write(grid);
+        console.WriteLine();
+        console.Write(new Padder(grid).Padding(1, 0, 0, 0));
     }
 
     private Rows Draw(DemoView view)
     {
         var parts = new List<IRenderable> { Sides(view) };
         foreach (ConnectionView connection in view.Connections) parts.AddRange(Connection(connection));
-        if (view.Connections.Count > 0) parts.Add(new Markup($"[grey]  one bar is {Latencies.Bar.TotalMilliseconds:F0} ms, its height the longest wait: ▁ under 1 ms … █ over 100 ms[/]"));
+        if (view.Connections.Count > 0) parts.Add(Legend(view));
         foreach (DemoEvent e in view.Events.TakeLast(EventsShown))
         {
             string who = e.Who switch { "primary" => "green", "backup" => "blue", "switch" => "grey", _ => "yellow" };
@@ -81,9 +82,9 @@ internal sealed class LiveScreen(IAnsiConsole console) : IDemoScreen
 
     private static string Role(SideReport r) => Text($"{r.Role}, epoch {r.Epoch}{(r.Role == "primary" ? r.Protected ? ", protected" : ", unprotected" : "")}");
 
-    private static string Log(SideReport r) => r.Role == "primary" ? Text($"{r.LogBytesPerSecond / 1000:F1} kB/s, {r.LogBytes} B to confirm") : "-";
+    private static string Log(SideReport r) => r is { Role: "primary", Protected: true } ? Text($"{r.LogBytesPerSecond / 1000:F1} kB/s, {r.LogBytes} B to confirm") : "-";
 
-    private static string Held(SideReport r) => r.Role == "primary" ? Text($"{r.OutputsHeld}, for {r.DelayP50Us / 1000:F1} ms (p99 {r.DelayP99Us / 1000:F1} ms)") : "-";
+    private static string Held(SideReport r) => r is { Role: "primary", Protected: true } ? Text($"{r.OutputsHeld}, for {r.DelayP50Us / 1000:F1} ms (p99 {r.DelayP99Us / 1000:F1} ms)") : "-";
 
     private static string Hashes(SideReport r) => Text($"{r.HashesChecked} compared, {(r.Diverged ? "DIFFERENT" : "equal")}");
 
@@ -92,6 +93,16 @@ internal sealed class LiveScreen(IAnsiConsole console) : IDemoScreen
         string waiting = c.WaitingMs > 100 ? Text($"[red bold]waiting for {c.WaitingMs:F0} ms[/]") : Text($"{c.LastMs:F1} ms (median {c.MedianMs:F1})");
         yield return new Markup($" [bold]{Markup.Escape(c.Name)}[/] {Markup.Escape(c.Note)}{Text($"{c.Answered} of {c.Sent} answered, ")}{waiting}");
         yield return new Markup($"  {Bars(c.Bars, BarsMax)}");
+    }
+
+    /// <summary>What the bars mean; from the kill on, where it was.</summary>
+    private Markup Legend(DemoView view)
+    {
+        int at = view.Connections[0].Bars.Length - 1 - (view.KilledBarsAgo ?? 0);
+        const string words = "the primary was killed here";
+        return view.KilledBarsAgo is null || at <= words.Length
+            ? new Markup($"[grey]  one bar is {Latencies.Bar.TotalMilliseconds:F0} ms, its height the longest wait: ▁ under 1 ms … █ over 100 ms[/]")
+            : new Markup($"  {new string(' ', at - words.Length - 1)}[grey]{words}[/] [red bold]↑[/]");
     }
 
     private static string Bars(double[] bars, int max)

@@ -10,7 +10,6 @@ internal sealed record SideReport
     public long Epoch { get; init; }
     public bool Protected { get; init; }
     public long InstructionCount { get; init; }
-    public double Mips { get; init; }
     public double LagMs { get; init; }
     /// <summary>Log kept until the backup has it.</summary>
     public long LogBytes { get; init; }
@@ -33,7 +32,6 @@ internal sealed record SideReport
             Epoch = (long)Number(e, "epoch"),
             Protected = Number(e, "protected") != 0,
             InstructionCount = (long)Number(e, "instructionCount"),
-            Mips = Number(e, "mips"),
             LagMs = Number(e, "lagMs"),
             LogBytes = (long)Number(e, "logBytes"),
             LogBytesPerSecond = Number(e, "logBytesPerSecond"),

@@ -12,7 +12,7 @@ internal sealed record Summary
     /// <summary>First and last number that the guest's counter gave.</summary>
     public required (long First, long Last) Counter { get; init; }
 
-    /// <summary>The longest time without an answer, from the last before the kill on, in milliseconds, and the usual one.</summary>
+    /// <summary>The longest time without an answer around the kill and the usual round trip, in milliseconds.</summary>
     public required double OutageMs { get; init; }
 
     public required double UsualMs { get; init; }

@@ -4,7 +4,7 @@
     docs/scripts/picture.py docs/demo.svg dotnet run --project Emu86.Ft -- --demo
 
 Needs a Unix and Python 3.8, nothing else. Understands what Spectre.Console writes: text, line ends, SGR colours, cursor
-up and down, erasing of lines. Anything else ends the script, so that no picture is quietly wrong.
+up and down, erasing. Anything else ends the script, so that no picture is quietly wrong.
 """
 import fcntl, os, pty, re, struct, sys, termios
 from xml.sax.saxutils import escape
@@ -75,6 +75,10 @@ class Screen:
         if final == "m": self.style(n)
         elif final == "A": self.y = max(0, self.y - max(1, n[0]))
         elif final == "B": self.y = min(ROWS - 1, self.y + max(1, n[0]))
+        elif final == "F": self.x, self.y = 0, max(0, self.y - max(1, n[0]))
+        elif final == "J" and n[0] == 0:
+            self.control("0", "K")
+            self.cells[self.y + 1:] = [[(" ", None, False)] * COLUMNS for _ in range(ROWS - self.y - 1)]
         elif final == "K" and n[0] == 2: self.cells[self.y] = [(" ", None, False)] * COLUMNS
         elif final == "K" and n[0] == 0: self.cells[self.y][self.x:] = [(" ", None, False)] * (COLUMNS - self.x)
         elif final in "hl" and not n: pass
