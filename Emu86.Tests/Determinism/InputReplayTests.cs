@@ -8,7 +8,7 @@ public sealed class InputReplayTests
 {
     private const ulong WarmCount = 20_000;
 
-    [Property(MaxTest = 40)]
+    [Property(MaxTest = 15)]
     public void A_replayed_log_gives_the_same_states_and_outputs((byte Kind, ushort Run, ushort Value)[] plan)
     {
         using ChaosWorld live = new(), replayed = new();

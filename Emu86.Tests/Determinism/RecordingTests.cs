@@ -13,7 +13,7 @@ public sealed class RecordingTests
     private const int Sectors = 256;
     private const ulong StopAt = 300_000;
 
-    private static readonly RecorderSettings Often = new(HashEveryNs: 100_000, SnapshotEveryNs: 500_000, SnapshotEveryCount: 10_000, SnapshotBytesPerSecond: 1UL << 40);
+    private static readonly RecorderSettings Often = new(HashEveryNs: 100_000, SnapshotEveryNs: 1_000_000, SnapshotEveryCount: 10_000, SnapshotBytesPerSecond: 1UL << 40);
 
     private static readonly Lazy<Recorded> Shared = new(() => Record(new MemoryStream(), Often));
 
@@ -77,7 +77,7 @@ public sealed class RecordingTests
         int start = StartBytes(bytes);
         var random = new Random(1);
         ulong last = 0;
-        foreach (int length in Enumerable.Range(0, 12).Select(_ => random.Next(start, bytes.Length)).Append(bytes.Length - 1).Order())
+        foreach (int length in Enumerable.Range(0, 6).Select(_ => random.Next(start, bytes.Length)).Append(bytes.Length - 1).Order())
         {
             using var again = new Again(bytes[..length], 50_000);
             again.Replay.Begin();
@@ -95,7 +95,7 @@ public sealed class RecordingTests
     {
         byte[] bytes = Shared.Value.Bytes;
         var random = new Random(2);
-        for (int n = 0; n < 60; n++)
+        for (int n = 0; n < 25; n++)
         {
             byte[] damaged = (byte[])bytes.Clone();
             damaged[random.Next(bytes.Length)] ^= (byte)(1 << random.Next(8));

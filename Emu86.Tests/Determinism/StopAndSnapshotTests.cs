@@ -40,12 +40,12 @@ public sealed class StopAndSnapshotTests
     {
         using ChaosWorld through = new(), hashed = new();
         hashed.RunTo(Warm);
-        for (ulong count = Warm; count <= Warm + 5_000; count++)
+        for (ulong count = Warm; count <= Warm + 1_500; count++)
         {
             hashed.RunTo(count);
             _ = hashed.Machine.StateHash();
         }
-        through.RunTo(Warm + 5_000);
+        through.RunTo(Warm + 1_500);
         hashed.AssertEqualTo(through);
     }
 
@@ -54,17 +54,17 @@ public sealed class StopAndSnapshotTests
     {
         using ChaosWorld through = new(), moved = new();
         moved.RunTo(Warm);
-        for (ulong count = Warm; count <= Warm + 1_500; count++)
+        for (ulong count = Warm; count <= Warm + 400; count++)
         {
             moved.RunTo(count);
             moved.Move();
         }
-        through.RunTo(Warm + 1_500);
+        through.RunTo(Warm + 400);
         moved.AssertEqualTo(through);
     }
 
     /// <summary>What was done between checkpoints, chosen by the test: run a number of instructions, then do something.</summary>
-    [Property(MaxTest = 40)]
+    [Property(MaxTest = 15)]
     public void Random_stops_snapshots_and_tlb_flushes_change_nothing((byte Deed, ushort Run)[] steps)
     {
         using ChaosWorld through = new(), cut = new();
