@@ -1,0 +1,120 @@
+// A switch, a primary and a backup as separate processes, in a directory and on ports of their own.
+using System.Globalization;
+using System.Net;
+using System.Net.Sockets;
+using System.Text.Json;
+
+namespace Emu86.Bench.Soak;
+
+/// <summary>The processes of one round. They end with it.</summary>
+internal sealed class SoakPair : IDisposable
+{
+    private readonly SoakOptions _options;
+    private readonly string _state = Directory.CreateTempSubdirectory("emu86-soak").FullName;
+    private readonly List<Side> _sides = [];
+    private readonly HttpClient _http = new() { Timeout = TimeSpan.FromSeconds(2) };
+    private readonly int _switchPort, _firstListen, _secondListen, _firstStatus, _secondStatus, _extraPort;
+
+    public SoakPair(SoakOptions options)
+    {
+        _options = options;
+        int[] ports = FreePorts(8);
+        (_switchPort, _firstListen, _secondListen, _firstStatus, _secondStatus, HttpPort, EchoPort, _extraPort) = (ports[0], ports[1], ports[2], ports[3], ports[4], ports[5], ports[6], ports[7]);
+        PrimaryNetPort = _switchPort;
+        StartSwitch();
+    }
+
+    /// <summary>Host ports that reach the guest's ports 80, 7 and 9.</summary>
+    public int HttpPort { get; }
+
+    public int EchoPort { get; }
+
+    public int ExtraPort => _extraPort;
+
+    public int SwitchPort => _switchPort;
+
+    /// <summary>Where the first side finds its network; a tap between it and the switch changes this.</summary>
+    public int PrimaryNetPort { get; set; }
+
+    /// <summary>COM1 of whichever side is live; null: nowhere.</summary>
+    public int? SerialPort { get; set; }
+
+    public string CountPath => _options.Guest == SoakGuest.Linux ? "/cgi-bin/count" : "/count";
+
+    public string[] GuestArguments => _options.Guest == SoakGuest.Embedded
+        ? []
+        : ["--kernel", Path.Combine(_options.GuestDirectory, "vmlinuz"), "--initrd", Path.Combine(_options.GuestDirectory, "initrd.gz"), "--append", "console=ttyS0,115200 quiet"];
+
+    public Side StartPrimary(params string[] more) => Start("primary", ["--primary", "--backups", At(_secondListen), .. Common(PrimaryNetPort, _firstStatus), .. GuestArguments, .. more]);
+
+    /// <summary>The second side as a primary of its own.</summary>
+    public Side StartSecondAsPrimary(params string[] more) => Start("second as primary", ["--primary", "--backups", At(_firstListen), .. Common(_switchPort, _secondStatus), .. GuestArguments, .. more]);
+
+    public Side StartBackup(params string[] more) => Start("backup", ["--backup", "--listen", At(_secondListen), "--backups", At(_firstListen), .. Common(_switchPort, _secondStatus), .. more]);
+
+    /// <summary>The first side as a backup.</summary>
+    public Side StartFirstAsBackup(params string[] more) => Start("first as backup", ["--backup", "--listen", At(_firstListen), "--backups", At(_secondListen), .. Common(_switchPort, _firstStatus), .. more]);
+
+    /// <summary>One machine, unprotected, on the same network.</summary>
+    public Side StartStandalone() => Start("standalone", ["--net", $"stream,addr={At(_switchPort)}", "--serial", Serial, "--status", At(_firstStatus), .. GuestArguments]);
+
+    /// <summary>A number of the first side's /status.</summary>
+    public double StatusOfFirst(string field) => Status(_firstStatus, field);
+
+    /// <summary>Ports on loopback that were free a moment ago, below those that outgoing connections get.</summary>
+    public static int[] FreePorts(int count)
+    {
+        var ports = new HashSet<int>();
+        while (ports.Count < count)
+        {
+            int port = Random.Shared.Next(15_000, 32_000);
+            try
+            {
+                using var tcp = new TcpListener(IPAddress.Loopback, port);
+                tcp.Start();
+                using var udp = new UdpClient(new IPEndPoint(IPAddress.Loopback, port));
+                ports.Add(port);
+            }
+            catch (SocketException)
+            {
+                // Taken.
+            }
+        }
+        return [.. ports];
+    }
+
+    public void Dispose()
+    {
+        foreach (Side side in _sides) side.Dispose();
+        _http.Dispose();
+        Directory.Delete(_state, recursive: true);
+    }
+
+    private string Serial => SerialPort is { } port ? $"tcp:{At(port)}" : "null";
+
+    private static string At(int port) => $"127.0.0.1:{port}";
+
+    private string[] Common(int net, int status) => ["--net", $"stream,addr={At(net)}", "--serial", Serial, "--status", At(status), "--state-dir", _state];
+
+    private void StartSwitch()
+    {
+        Side side = Start("switch", ["--switch", At(_switchPort), "--hostfwd", $"tcp:{At(HttpPort)}-:80", "--hostfwd", $"tcp:{At(EchoPort)}-:7", "--hostfwd", $"tcp:{At(_extraPort)}-:9"]);
+        side.WaitFor("emu86: ", TimeSpan.FromSeconds(30));
+        if (side.HasExited) throw new SoakException(side.Last());
+    }
+
+    private Side Start(string name, string[] arguments)
+    {
+        Side side = Side.Start(name, _options, arguments);
+        _sides.Add(side);
+        return side;
+    }
+
+    private double Status(int port, string field)
+    {
+        using HttpResponseMessage response = _http.Send(new HttpRequestMessage(HttpMethod.Get, string.Create(CultureInfo.InvariantCulture, $"http://127.0.0.1:{port}/status")));
+        using JsonDocument json = JsonDocument.Parse(response.Content.ReadAsStream());
+        JsonElement value = json.RootElement.GetProperty(field);
+        return value.ValueKind == JsonValueKind.True ? 1 : value.ValueKind == JsonValueKind.False ? 0 : value.GetDouble();
+    }
+}
