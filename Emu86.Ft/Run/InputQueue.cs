@@ -61,12 +61,15 @@ public sealed class InputQueue
     /// <summary>Waits until something was put, at most so long.</summary>
     public void Wait(TimeSpan atMost)
     {
-        if (IsEmpty && atMost > TimeSpan.Zero) _wake.WaitOne(atMost);
+        if (IsEmpty && atMost > TimeSpan.Zero) _wake.WaitOne(Milliseconds(atMost));
     }
 
     /// <summary>Waits until something was posted, at most so long; inputs that wait do not matter.</summary>
     public void WaitForAction(TimeSpan atMost)
     {
-        if (_actions.IsEmpty && atMost > TimeSpan.Zero) _wake.WaitOne(atMost);
+        if (_actions.IsEmpty && atMost > TimeSpan.Zero) _wake.WaitOne(Milliseconds(atMost));
     }
+
+    // Rounded up: a wait of less than a millisecond would be none at all, and the loop would spin until the time has come.
+    private static int Milliseconds(TimeSpan wait) => (int)Math.Ceiling(wait.TotalMilliseconds);
 }

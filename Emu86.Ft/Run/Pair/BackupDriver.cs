@@ -20,7 +20,6 @@ internal sealed class BackupDriver : ICoreEvents
     private readonly BackupCore _core;
     private readonly GatedOutputs _outputs = new();
     private readonly Evidence _evidence;
-    private readonly List<CoreAction> _carrying = [];
     private CloneReceiver? _clone;
     private Machine? _machine;
     private Position? _target;
@@ -130,7 +129,6 @@ internal sealed class BackupDriver : ICoreEvents
 
     private void Greeted(Link link, Hello hello)
     {
-        bool wasIdle = _clone is null;
         _core.Received(Now, link.Id, new HelloMessage(hello));
         if (_core.HeartbeatKey is not { } key || !key.Span.SequenceEqual(hello.HeartbeatKey.Span)) return;
         _sessionEpoch = hello.Epoch;
@@ -186,10 +184,9 @@ internal sealed class BackupDriver : ICoreEvents
     {
         while (_core.Actions.Count > 0)
         {
-            _carrying.AddRange(_core.Actions);
+            // Answers that come while actions are carried out add to the core's list.
+            CoreAction[] taken = [.. _core.Actions];
             _core.Actions.Clear();
-            CoreAction[] taken = [.. _carrying];
-            _carrying.Clear();
             foreach (CoreAction action in taken) Carry(action);
         }
         _host.Flush();

@@ -24,7 +24,6 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
     private readonly ReadOnlyMemory<byte> _heartbeatKey;
     private readonly Action<ulong> _epochWon;
     private readonly Evidence _evidence;
-    private readonly List<CoreAction> _carrying = [];
     private readonly Queue<ulong> _hashes = new();
     private CloneSender? _clone;
     private IPEndPoint? _peer;
@@ -197,10 +196,9 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
     {
         while (_core.Actions.Count > 0)
         {
-            _carrying.AddRange(_core.Actions);
+            // Answers that come while actions are carried out add to the core's list.
+            CoreAction[] taken = [.. _core.Actions];
             _core.Actions.Clear();
-            CoreAction[] taken = [.. _carrying];
-            _carrying.Clear();
             foreach (CoreAction action in taken) Carry(action);
         }
         _host.Flush();
