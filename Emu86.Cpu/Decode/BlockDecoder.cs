@@ -1,6 +1,6 @@
 // Bytes → Iced → compact instructions with their handlers.
-using Emu86.Cpu.Memory;
 using Emu86.Cpu.Execute;
+using Emu86.Cpu.Memory;
 using Iced.Intel;
 
 namespace Emu86.Cpu.Decode;

@@ -61,7 +61,8 @@ public sealed class HostCpuX87Tests
         ["fstpnce st2"]    = ([0xD9, 0xDA], static (ref FpuState f) => FpuOps.StoreRegisterNoFault(ref f, 2)),
         ["ffreep st2"]     = ([0xDF, 0xC2], static (ref FpuState f) => FpuOps.FreePop(ref f, 2)),
         ["fnop"]           = ([0xD9, 0xD0], FpuOps.NoOperation),
-        ["fneni"]          = ([0xDB, 0xE0], static (ref FpuState f) => { }),
+        ["fneni"]          = ([0xDB, 0xE0], static (ref FpuState f) => { }
+        ),
         ["fninit"]         = ([0xDB, 0xE3], static (ref FpuState f) => f.Initialize()),
         ["fcmovb (no)"]    = ([0xDA, 0xC1], static (ref FpuState f) => FpuOps.ConditionalMove(ref f, 1, false)),
         ["fcmovnb (yes)"]  = ([0xDB, 0xC1], static (ref FpuState f) => FpuOps.ConditionalMove(ref f, 1, true)),
@@ -154,18 +155,26 @@ public sealed class HostCpuX87Tests
         ["fild m16"]   = ([0xDF, 0x07], static (ref FpuState f, Span<byte> m) => FpuOps.LoadMemory<Integer16, short>(ref f, BinaryPrimitives.ReadInt16LittleEndian(m))),
         ["fild m32"]   = ([0xDB, 0x07], static (ref FpuState f, Span<byte> m) => FpuOps.LoadMemory<Integer32, int>(ref f, BinaryPrimitives.ReadInt32LittleEndian(m))),
         ["fild m64"]   = ([0xDF, 0x2F], static (ref FpuState f, Span<byte> m) => FpuOps.LoadMemory<Integer64, long>(ref f, BinaryPrimitives.ReadInt64LittleEndian(m))),
-        ["fbld"]       = ([0xDF, 0x27], static (ref FpuState f, Span<byte> m) => { Float80 v = default; Convert80.FromBcd(BinaryPrimitives.ReadUInt64LittleEndian(m), BinaryPrimitives.ReadUInt16LittleEndian(m[8..]), ref v); FpuOps.Load(ref f, v); }),
+        ["fbld"]       = ([0xDF, 0x27], static (ref FpuState f, Span<byte> m) => { Float80 v = default; Convert80.FromBcd(BinaryPrimitives.ReadUInt64LittleEndian(m), BinaryPrimitives.ReadUInt16LittleEndian(m[8..]), ref v); FpuOps.Load(ref f, v); }
+        ),
         ["fadd m32"]   = ([0xD8, 0x07], static (ref FpuState f, Span<byte> m) => FpuOps.BinaryMemory<AddOperation, Single32, uint>(ref f, BinaryPrimitives.ReadUInt32LittleEndian(m))),
         ["fdivr m64"]  = ([0xDC, 0x3F], static (ref FpuState f, Span<byte> m) => FpuOps.BinaryMemory<DivideReverseOperation, Double64, ulong>(ref f, BinaryPrimitives.ReadUInt64LittleEndian(m))),
         ["fcomp m32"]  = ([0xD8, 0x1F], static (ref FpuState f, Span<byte> m) => FpuOps.CompareMemory<Single32, uint>(ref f, BinaryPrimitives.ReadUInt32LittleEndian(m), 1)),
         ["ficom m16"]  = ([0xDE, 0x17], static (ref FpuState f, Span<byte> m) => FpuOps.CompareMemory<Integer16, short>(ref f, BinaryPrimitives.ReadInt16LittleEndian(m), 0)),
-        ["fst m32"]    = ([0xD9, 0x17], static (ref FpuState f, Span<byte> m) => { uint x = FpuOps.StoreSingle(ref f, out uint v); if (Convert80.MayStore(x, f.Control)) BinaryPrimitives.WriteUInt32LittleEndian(m, v); FpuOps.CommitStore(ref f, x, false); }),
-        ["fstp m64"]   = ([0xDD, 0x1F], static (ref FpuState f, Span<byte> m) => { uint x = FpuOps.StoreDouble(ref f, out ulong v); if (Convert80.MayStore(x, f.Control)) BinaryPrimitives.WriteUInt64LittleEndian(m, v); FpuOps.CommitStore(ref f, x, true); }),
-        ["fstp m80"]   = ([0xDB, 0x3F], static (ref FpuState f, Span<byte> m) => { uint x = FpuOps.StoreExtended(ref f, out ulong v, out ushort e); if (Convert80.MayStore(x, f.Control)) { BinaryPrimitives.WriteUInt64LittleEndian(m, v); BinaryPrimitives.WriteUInt16LittleEndian(m[8..], e); } FpuOps.CommitStore(ref f, x, true); }),
-        ["fist m16"]   = ([0xDF, 0x17], static (ref FpuState f, Span<byte> m) => { uint x = FpuOps.StoreInteger(ref f, 16, out long v); if (Convert80.MayStore(x, f.Control)) BinaryPrimitives.WriteInt16LittleEndian(m, (short)v); FpuOps.CommitStore(ref f, x, false); }),
-        ["fistp m32"]  = ([0xDB, 0x1F], static (ref FpuState f, Span<byte> m) => { uint x = FpuOps.StoreInteger(ref f, 32, out long v); if (Convert80.MayStore(x, f.Control)) BinaryPrimitives.WriteInt32LittleEndian(m, (int)v); FpuOps.CommitStore(ref f, x, true); }),
-        ["fistp m64"]  = ([0xDF, 0x3F], static (ref FpuState f, Span<byte> m) => { uint x = FpuOps.StoreInteger(ref f, 64, out long v); if (Convert80.MayStore(x, f.Control)) BinaryPrimitives.WriteInt64LittleEndian(m, v); FpuOps.CommitStore(ref f, x, true); }),
-        ["fbstp"]      = ([0xDF, 0x37], static (ref FpuState f, Span<byte> m) => { uint x = FpuOps.StoreBcd(ref f, out ulong v, out ushort e); if (Convert80.MayStore(x, f.Control)) { BinaryPrimitives.WriteUInt64LittleEndian(m, v); BinaryPrimitives.WriteUInt16LittleEndian(m[8..], e); } FpuOps.CommitStore(ref f, x, true); }),
+        ["fst m32"]    = ([0xD9, 0x17], static (ref FpuState f, Span<byte> m) => { uint x = FpuOps.StoreSingle(ref f, out uint v); if (Convert80.MayStore(x, f.Control)) BinaryPrimitives.WriteUInt32LittleEndian(m, v); FpuOps.CommitStore(ref f, x, false); }
+        ),
+        ["fstp m64"]   = ([0xDD, 0x1F], static (ref FpuState f, Span<byte> m) => { uint x = FpuOps.StoreDouble(ref f, out ulong v); if (Convert80.MayStore(x, f.Control)) BinaryPrimitives.WriteUInt64LittleEndian(m, v); FpuOps.CommitStore(ref f, x, true); }
+        ),
+        ["fstp m80"]   = ([0xDB, 0x3F], static (ref FpuState f, Span<byte> m) => { uint x = FpuOps.StoreExtended(ref f, out ulong v, out ushort e); if (Convert80.MayStore(x, f.Control)) { BinaryPrimitives.WriteUInt64LittleEndian(m, v); BinaryPrimitives.WriteUInt16LittleEndian(m[8..], e); } FpuOps.CommitStore(ref f, x, true); }
+        ),
+        ["fist m16"]   = ([0xDF, 0x17], static (ref FpuState f, Span<byte> m) => { uint x = FpuOps.StoreInteger(ref f, 16, out long v); if (Convert80.MayStore(x, f.Control)) BinaryPrimitives.WriteInt16LittleEndian(m, (short)v); FpuOps.CommitStore(ref f, x, false); }
+        ),
+        ["fistp m32"]  = ([0xDB, 0x1F], static (ref FpuState f, Span<byte> m) => { uint x = FpuOps.StoreInteger(ref f, 32, out long v); if (Convert80.MayStore(x, f.Control)) BinaryPrimitives.WriteInt32LittleEndian(m, (int)v); FpuOps.CommitStore(ref f, x, true); }
+        ),
+        ["fistp m64"]  = ([0xDF, 0x3F], static (ref FpuState f, Span<byte> m) => { uint x = FpuOps.StoreInteger(ref f, 64, out long v); if (Convert80.MayStore(x, f.Control)) BinaryPrimitives.WriteInt64LittleEndian(m, v); FpuOps.CommitStore(ref f, x, true); }
+        ),
+        ["fbstp"]      = ([0xDF, 0x37], static (ref FpuState f, Span<byte> m) => { uint x = FpuOps.StoreBcd(ref f, out ulong v, out ushort e); if (Convert80.MayStore(x, f.Control)) { BinaryPrimitives.WriteUInt64LittleEndian(m, v); BinaryPrimitives.WriteUInt16LittleEndian(m[8..], e); } FpuOps.CommitStore(ref f, x, true); }
+        ),
     };
 
     [SkippableTheory]

@@ -113,7 +113,14 @@ public sealed unsafe class IntegerConformanceTests
     {
         host.Registers = new HostRegisters
         {
-            Rax = r[Gpr.Eax], Rcx = r[Gpr.Ecx], Rdx = r[Gpr.Edx], Rbx = r[Gpr.Ebx], Rbp = r[Gpr.Ebp], Rsi = rsi, Rdi = rdi, Rflags = flags,
+            Rax = r[Gpr.Eax],
+            Rcx = r[Gpr.Ecx],
+            Rdx = r[Gpr.Edx],
+            Rbx = r[Gpr.Ebx],
+            Rbp = r[Gpr.Ebp],
+            Rsi = rsi,
+            Rdi = rdi,
+            Rflags = flags,
         };
         host.Run();
     }
@@ -128,8 +135,13 @@ public sealed unsafe class IntegerConformanceTests
 
     private static uint HostRegister(HostCpu host, int number) => (uint)(number switch
     {
-        0 => host.Registers.Rax, 1 => host.Registers.Rcx, 2 => host.Registers.Rdx, 3 => host.Registers.Rbx,
-        5 => host.Registers.Rbp, 6 => host.Registers.Rsi, _ => host.Registers.Rdi,
+        0 => host.Registers.Rax,
+        1 => host.Registers.Rcx,
+        2 => host.Registers.Rdx,
+        3 => host.Registers.Rbx,
+        5 => host.Registers.Rbp,
+        6 => host.Registers.Rsi,
+        _ => host.Registers.Rdi,
     });
 
     private static uint UndefinedFlags(in Instruction x)
