@@ -11,8 +11,8 @@ internal static class BandwidthSoak
 
     private static readonly TimeSpan Boot = TimeSpan.FromSeconds(400), JobWithin = TimeSpan.FromSeconds(600);
 
-    /// <summary>A job's host seconds, guest MIPS, and log kbit/s (0 when unprotected).</summary>
-    private readonly record struct Cost(double Seconds, double Mips, double LogKbits);
+    /// <summary>A job's seconds on the host's clock and of the live side's processor time, guest MIPS, and log kbit/s (0 when unprotected).</summary>
+    private readonly record struct Cost(double Seconds, double Processor, double Mips, double LogKbits);
 
     public static int Run(SoakOptions options)
     {
@@ -22,8 +22,8 @@ internal static class BandwidthSoak
         string[] names = ["CPU", "receive", "send"];
         for (int n = 0; n < names.Length; n++)
         {
-            double slower = (guarded[n].Seconds / alone[n].Seconds - 1) * 100;
-            Console.WriteLine($"bandwidth: {names[n]}: alone {alone[n].Seconds:F2} s {alone[n].Mips:F1} MIPS, protected {guarded[n].Seconds:F2} s {guarded[n].Mips:F1} MIPS ({slower:+0.0;-0.0} %), log {guarded[n].LogKbits:F0} kbit/s");
+            double slower = (guarded[n].Seconds / alone[n].Seconds - 1) * 100, busier = (guarded[n].Processor / alone[n].Processor - 1) * 100;
+            Console.WriteLine($"bandwidth: {names[n]}: alone {alone[n].Seconds:F2} s ({alone[n].Processor:F2} s processor) {alone[n].Mips:F1} MIPS, protected {guarded[n].Seconds:F2} s ({guarded[n].Processor:F2} s) {guarded[n].Mips:F1} MIPS: {slower:+0.0;-0.0} %, processor {busier:+0.0;-0.0} %, log {guarded[n].LogKbits:F0} kbit/s");
         }
         bool held = idle.LogKbits < 20 && guarded[0].Seconds < alone[0].Seconds * 1.03;
         Console.WriteLine($"bandwidth: targets {(held ? "held" : "NOT held")} (idle under 20 kbit/s, CPU job less than 3 % slower)");
@@ -34,32 +34,27 @@ internal static class BandwidthSoak
     {
         using var shell = new GuestShell();
         using var pair = new SoakPair(options) { SerialPort = shell.Port };
-        if (isProtected)
-        {
-            pair.StartBackup();
-            pair.StartPrimary().WaitFor("protected by", TimeSpan.FromSeconds(180));
-        }
-        else
-        {
-            pair.StartStandalone();
-        }
+        if (isProtected) pair.StartBackup();
+        Side live = isProtected ? pair.StartPrimary() : pair.StartStandalone();
+        if (isProtected) live.WaitFor("protected by", TimeSpan.FromSeconds(180));
         shell.WaitFor("emu86-guest: ready", Boot);
         shell.WaitFor("emu86:/# ", TimeSpan.FromSeconds(60));
         Thread.Sleep(3000);
-        Cost idle = Watch(pair, isProtected, () =>
+        Cost idle = Watch(pair, live, isProtected, () =>
         {
             Thread.Sleep(options.Duration);
             return options.Duration;
         });
-        Cost processor = Watch(pair, isProtected, () => shell.Run("/bench/sieve >/dev/null", JobWithin));
-        Cost receive = Watch(pair, isProtected, () => shell.Run($"nc -l -p 9 | wc -c", JobWithin, () => Transfer(pair.ExtraPort, send: true)));
-        Cost send = Watch(pair, isProtected, () => shell.Run($"dd if=/dev/zero bs=64k count={NetBytes >> 16} 2>/dev/null | nc -l -p 9", JobWithin, () => Transfer(pair.ExtraPort, send: false)));
+        Cost processor = Watch(pair, live, isProtected, () => shell.Run("/bench/sieve >/dev/null", JobWithin));
+        Cost receive = Watch(pair, live, isProtected, () => shell.Run("nc -l -p 9 | wc -c", JobWithin, () => Transfer(pair.ExtraPort, send: true)));
+        Cost send = Watch(pair, live, isProtected, () => shell.Run($"dd if=/dev/zero bs=64k count={NetBytes >> 16} 2>/dev/null | nc -l -p 9", JobWithin, () => Transfer(pair.ExtraPort, send: false)));
         return (idle, [processor, receive, send]);
     }
 
-    private static Cost Watch(SoakPair pair, bool isProtected, Func<TimeSpan> job)
+    private static Cost Watch(SoakPair pair, Side live, bool isProtected, Func<TimeSpan> job)
     {
         double before = pair.StatusOfFirst("instructionCount");
+        TimeSpan processorBefore = live.ProcessorTime;
         long began = Stopwatch.GetTimestamp();
         double rates = 0;
         int samples = 0;
@@ -74,10 +69,11 @@ internal static class BandwidthSoak
             }
         });
         sampler.Start();
-        double seconds;
+        double seconds, processor;
         try
         {
             seconds = job().TotalSeconds;
+            processor = (live.ProcessorTime - processorBefore).TotalSeconds;
         }
         finally
         {
@@ -85,7 +81,7 @@ internal static class BandwidthSoak
             sampler.Join();
         }
         double instructions = pair.StatusOfFirst("instructionCount") - before;
-        return new Cost(seconds, instructions / Stopwatch.GetElapsedTime(began).TotalSeconds / 1e6, rates / samples * 8 / 1000);
+        return new Cost(seconds, processor, instructions / Stopwatch.GetElapsedTime(began).TotalSeconds / 1e6, rates / samples * 8 / 1000);
     }
 
     /// <summary>Connects until the guest listens, then moves the bytes.</summary>

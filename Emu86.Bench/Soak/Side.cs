@@ -20,6 +20,16 @@ internal sealed partial class Side : IDisposable
 
     public string Name { get; }
 
+    /// <summary>Processor time of all its threads so far.</summary>
+    public TimeSpan ProcessorTime
+    {
+        get
+        {
+            _process.Refresh();
+            return _process.TotalProcessorTime;
+        }
+    }
+
     public bool HasExited => _process.HasExited;
 
     public static Side Start(string name, SoakOptions options, IEnumerable<string> arguments)
