@@ -82,7 +82,7 @@ internal sealed class LiveScreen(IAnsiConsole console) : IDemoScreen
 
     private static string Role(SideReport r) => Text($"{r.Role}, epoch {r.Epoch}{(r.Role == "primary" ? r.Protected ? ", protected" : ", unprotected" : "")}");
 
-    private static string Log(SideReport r) => r is { Role: "primary", Protected: true } ? Text($"{r.LogBytesPerSecond / 1000:F1} kB/s, {r.LogBytes} B to confirm") : "-";
+    private static string Log(SideReport r) => r is { Role: "primary", Protected: true } ? Text($"{r.LogBytesPerSecond / 1000:F1} kB/s, {r.LogBacklogBytes} B to confirm") : "-";
 
     private static string Held(SideReport r) => r is { Role: "primary", Protected: true } ? Text($"{r.OutputsHeld}, for {r.DelayP50Us / 1000:F1} ms (p99 {r.DelayP99Us / 1000:F1} ms)") : "-";
 

@@ -12,7 +12,7 @@ internal sealed record SideReport
     public long InstructionCount { get; init; }
     public double LagMs { get; init; }
     /// <summary>Log kept until the backup has it.</summary>
-    public long LogBytes { get; init; }
+    public long LogBacklogBytes { get; init; }
 
     public double LogBytesPerSecond { get; init; }
     public long OutputsHeld { get; init; }
@@ -33,7 +33,7 @@ internal sealed record SideReport
             Protected = Number(e, "protected") != 0,
             InstructionCount = (long)Number(e, "instructionCount"),
             LagMs = Number(e, "lagMs"),
-            LogBytes = (long)Number(e, "logBytes"),
+            LogBacklogBytes = (long)Number(e, "logBacklogBytes"),
             LogBytesPerSecond = Number(e, "logBytesPerSecond"),
             OutputsHeld = (long)Number(e, "outputsHeld"),
             DelayP50Us = Number(delay, "p50"),

@@ -109,7 +109,8 @@ public sealed class StatusServer : IDisposable
         ["virtualTimeNs"] = v.Position.VirtualTimeNs,
         ["mips"] = Math.Round(v.Mips, 3),
         ["lagMs"] = v.LagUs / 1000.0,
-        ["logBytes"] = v.LogBytes,
+        ["logBytes"] = v.LogBytesAppended,
+        ["logBacklogBytes"] = v.LogBytes,
         ["logBytesPerSecond"] = Math.Round(v.LogBytesPerSecond),
         ["logRecords"] = v.LogRecords,
         ["outputsHeld"] = v.OutputsHeld,
@@ -131,7 +132,8 @@ public sealed class StatusServer : IDisposable
         Line("virtual_time_seconds", "counter", "Position of the guest in time.", v.Position.VirtualTimeNs / 1e9);
         Line("mips", "gauge", "Million instructions in the last second.", v.Mips);
         Line("lag_seconds", "gauge", "Age of the oldest log record that the backup has not executed.", v.LagUs / 1e6);
-        Line("log_bytes", "gauge", "Log kept for the backup.", v.LogBytes);
+        Line("log_bytes_total", "counter", "Log appended since the process is live.", v.LogBytesAppended);
+        Line("log_backlog_bytes", "gauge", "Log kept for the backup.", v.LogBytes);
         Line("log_bytes_per_second", "gauge", "Log appended in the last second.", v.LogBytesPerSecond);
         Line("log_records_total", "counter", "Log records of this session.", v.LogRecords);
         Line("outputs_held", "gauge", "Outputs that wait.", v.OutputsHeld);
