@@ -7,12 +7,12 @@ internal static class SoakTools
 {
     public static Func<SoakOptions, int>? Find(string name) => name switch
     {
-        "failover"   => FailoverSoak.Kill,
-        "freeze"     => FailoverSoak.Freeze,
+        "failover" => FailoverSoak.Kill,
+        "freeze" => FailoverSoak.Freeze,
         "stale-disk" => StaleDiskSoak.Run,
-        "bandwidth"  => BandwidthSoak.Run,
-        "clock"      => ClockSoak.Run,
-        _            => null,
+        "bandwidth" => BandwidthSoak.Run,
+        "clock" => ClockSoak.Run,
+        _ => null,
     };
 
     /// <summary>Exit code: 0 all held, 1 something did not, 2 usage.</summary>
