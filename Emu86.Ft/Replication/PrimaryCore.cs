@@ -157,6 +157,8 @@ public sealed class PrimaryCore
         if (!Observe(nowUs)) return;
         _arbiter.Tick(nowUs);
         _backup.Tick(nowUs);
+        // A quiet guest may not run again soon: what it was given is to be acknowledged nevertheless.
+        if (_options.QuietInstructions > 0 && HasLog && _recordSinceFrontier && nowUs - _lastFrontierUs >= _options.QuietFrontierUs) AppendFrontier();
         ReleaseWhatMayLeave();
         FinishWhenRecorded();
         UpdatePause();
@@ -190,8 +192,9 @@ public sealed class PrimaryCore
         }
         bool nowHalted = halted && !_halted;
         _halted = halted;
-        if (HasLog && (OutputWaitsForFrontier || nowHalted
-            || (nowUs - _lastFrontierUs >= _options.FrontierUs && (_recordSinceFrontier || position > _lastFrontier)))) AppendFrontier();
+        bool quiet = position.Count - _lastFrontier.Count < _options.QuietInstructions;
+        if (HasLog && (OutputWaitsForFrontier || (nowHalted && !quiet)
+            || (nowUs - _lastFrontierUs >= (quiet ? _options.QuietFrontierUs : _options.FrontierUs) && (_recordSinceFrontier || position > _lastFrontier)))) AppendFrontier();
         ReleaseWhatMayLeave();
         UpdatePause();
     }

@@ -16,6 +16,13 @@ public sealed record ProtocolOptions
     /// <summary>Longest time between two frontiers while the guest runs.</summary>
     public long FrontierUs { get; init; } = 2_000;
 
+    /// <summary>A guest that has executed less than this since the last frontier is quiet: what the backup has not been allowed
+    /// to execute yet is done in a moment, and no output waits. Frontiers then come at <see cref="QuietFrontierUs"/> only.</summary>
+    public ulong QuietInstructions { get; init; }
+
+    /// <summary>Longest time between two frontiers of a quiet guest.</summary>
+    public long QuietFrontierUs { get; init; } = 40_000;
+
     /// <summary>The backup's execution lag above which the primary is slowed.</summary>
     public long MaxLagUs { get; init; } = 100_000;
 
@@ -59,5 +66,6 @@ public sealed record ProtocolOptions
         FailureTimeoutUs = failureTimeoutMs * 1000,
         LeaseUs = failureTimeoutMs * 700,
         MaxLagUs = maxLagMs * 1000,
+        QuietInstructions = 200_000,
     };
 }

@@ -8,6 +8,7 @@ public sealed class Pacer
 {
     private const double CorrectionNs = 200e6;
     private const double RateMaxNs = 200, RateMinNs = 0.25;
+    private const double SampleNs = 10e6, LateNs = 20e6;
     private const long AdjustEveryNs = 10_000_000;
     private const long DebtMaxNs = 10_000_000_000;
 
@@ -49,7 +50,10 @@ public sealed class Pacer
     /// <summary>The rate to change to (32.32 fixed point), or null when the current one will do.</summary>
     public ulong? Adjust(ulong virtualNs, ulong rate)
     {
-        if (ElapsedNs(_lastAdjust) < AdjustEveryNs || _busyInstructions < 1000) return null;
+        if (ElapsedNs(_lastAdjust) < AdjustEveryNs) return null;
+        // A guest that mostly halts follows wall time by itself; short samples would only be noise in the log.
+        bool late = (double)TargetNs - virtualNs > LateNs;
+        if (_busyInstructions < 1000 || (_busyNs < SampleNs && !late)) return null;
         _lastAdjust = Stopwatch.GetTimestamp();
         double sample = _busyNs / _busyInstructions;
         _busyNs = _busyInstructions = 0;
