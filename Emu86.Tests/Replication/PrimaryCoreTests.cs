@@ -1,4 +1,5 @@
 // Single rules of the primary and of the protocol's numbers.
+using Emu86.Devices;
 using Emu86.Ft.Replication;
 
 namespace Emu86.Tests.Replication;
@@ -68,6 +69,51 @@ public sealed class PrimaryCoreTests
         Assert.InRange(controller.Speed, 400, 800);
         for (long now = 20_000_000; now < 22_000_000; now += 10_000) controller.Update(now, 0);
         Assert.Equal(LagController.FullSpeed, controller.Speed);
+    }
+
+    [Theory]
+    [InlineData(0, 40, 120)]
+    [InlineData(200_000, 3, 5)]
+    public void A_guest_that_only_ticks_gets_a_frontier_at_every_halt_or_when_quiet_every_40_ms(ulong quietInstructions, int least, int most)
+    {
+        PrimaryCore core = WithBackup(ProtocolOptions.For(20, 200, 100) with { QuietInstructions = quietInstructions }, out long now);
+        int frontiers = 0;
+        for (ulong tick = 1; tick <= 40; tick++)
+        {
+            core.Ran(now += 2_000, new Position(10_000 * tick, 4_000_000 * tick), halted: false);
+            core.Ran(now += 2_000, new Position(10_000 * tick + 100, 4_000_000 * tick + 1), halted: true);
+            core.Tick(now);
+            frontiers += core.Actions.Count(a => a.Message is FrontierRecord);
+            core.Actions.Clear();
+        }
+        Assert.InRange(frontiers, least, most);
+    }
+
+    [Fact]
+    public void An_output_of_a_quiet_guest_gets_its_frontier_at_once()
+    {
+        PrimaryCore core = WithBackup(ProtocolOptions.For(20, 200, 100), out long now);
+        core.Produced(new Output(OutputKind.SerialByte, new Position(5, 5), 0, 'x', default));
+        core.Ran(now + 1, new Position(10, 10), halted: false);
+        Assert.Single(core.Actions, a => a.Message is FrontierRecord);
+    }
+
+    /// <summary>A primary whose backup has received the clone.</summary>
+    private static PrimaryCore WithBackup(ProtocolOptions options, out long now)
+    {
+        PrimaryCore core = new(options, new() { Self = Self, Machine = new("default", Guid.Empty, 0, "file:x", []), Candidates = 1 }, 1);
+        core.ArbiterAnswered(2, new(Taken(core, ActionKind.AskArbiter).Request!.Id, ArbiterVerdict.Done, null));
+        ArbiterRequest claim = Taken(core, ActionKind.AskArbiter).Request!;
+        core.ArbiterAnswered(3, new(claim.Id, ArbiterVerdict.Done, claim.Wanted));
+        for (now = 4; !core.Actions.Exists(a => a.Kind == ActionKind.Connect); now += 1000) core.Tick(now);
+        core.Actions.Clear();
+        core.ConnectionOpened(now, 1);
+        var hello = (HelloMessage)Taken(core, ActionKind.Send).Message!;
+        core.Received(now, 1, new WelcomeMessage(hello.Hello.SessionId, 0, new Guid(3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)));
+        core.SnapshotTaken(now, 0);
+        core.CloneStreamed(now);
+        core.Actions.Clear();
+        return core;
     }
 
     private static PrimaryCore Started(out ulong read)
