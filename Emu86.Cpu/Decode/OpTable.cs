@@ -38,9 +38,9 @@ public unsafe struct OpRow
 /// <summary>Rows by <see cref="Code"/>. The instruction groups fill it once, in <c>Execute/*.cs</c>; what no group fills is #UD.</summary>
 public sealed unsafe class OpTable
 {
-    private readonly OpRow[] _rows = new OpRow[IcedConstants];
+    private readonly OpRow[] _rows = new OpRow[CodesMax];
 
-    private const int IcedConstants = 5000;
+    private const int CodesMax = 5000;
 
     /// <summary>The instructions of every processor model; what a model lacks is refused when a block is decoded.</summary>
     public static OpTable Standard { get; } = Execute.Groups.Build();
