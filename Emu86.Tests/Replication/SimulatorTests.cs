@@ -17,12 +17,13 @@ public sealed class SimulatorTests(ITestOutputHelper output)
         long count = long.TryParse(Environment.GetEnvironmentVariable("EMU86_SIMULATE"), out long asked) ? asked : SeedsByDefault;
         long from = long.TryParse(Environment.GetEnvironmentVariable("EMU86_SIMULATE_FROM"), out long first) ? first : 1;
         Stopwatch watch = Stopwatch.StartNew();
-        long outputs = 0, repetitions = 0, failovers = 0, armings = 0, divergences = 0, events = 0;
+        long runs = 0, outputs = 0, repetitions = 0, failovers = 0, armings = 0, divergences = 0, events = 0;
         SimulatorResult? bad = null;
         object gate = new();
         Parallel.For(0, (count + 999) / 1000, () => new Simulator(), (block, state, simulator) =>
         {
             SimulatorResult sum = default;
+            long done = 0;
             for (long i = block * 1000; i < Math.Min(count, (block + 1) * 1000); i++)
             {
                 SimulatorResult result = simulator.Run((ulong)(from + i));
@@ -32,11 +33,13 @@ public sealed class SimulatorTests(ITestOutputHelper output)
                     state.Stop();
                     break;
                 }
+                done++;
                 sum = new(0, null, sum.Outputs + result.Outputs, sum.Repetitions + result.Repetitions, sum.Failovers + result.Failovers,
                     sum.Armings + result.Armings, sum.Divergences + result.Divergences, sum.Events + result.Events);
             }
             lock (gate)
             {
+                runs += done;
                 outputs += sum.Outputs;
                 repetitions += sum.Repetitions;
                 failovers += sum.Failovers;
@@ -46,7 +49,7 @@ public sealed class SimulatorTests(ITestOutputHelper output)
             }
             return simulator;
         }, _ => { });
-        string line = $"simulated {count} runs in {watch.Elapsed.TotalSeconds:F1} s: {outputs} outputs, {repetitions} repeated, {armings} armings, {failovers} failovers, {divergences} divergences found, {events} events";
+        string line = $"simulated {runs} of {count} runs in {watch.Elapsed.TotalSeconds:F1} s: {outputs} outputs, {repetitions} repeated, {armings} armings, {failovers} failovers, {divergences} divergences found, {events} events";
         output.WriteLine(line);
         if (Environment.GetEnvironmentVariable("EMU86_SIMULATE_RESULT") is { } file) File.WriteAllText(file, line + "\n");
         if (bad is { } b) Assert.Fail($"seed {b.Seed}: {b.Violation}");
