@@ -23,21 +23,23 @@ public sealed class LagController(long maxLagUs)
         if (nowUs < _nextUs) return false;
         _nextUs = nowUs + _periodUs;
         int before = Speed;
-        // Half of the limit is where it rests; above, down in proportion to the excess; below, up by a twentieth.
+        // Half of the limit is where it rests: above, down in proportion to the excess; below, up in proportion to the room.
         long rest = maxLagUs / 2;
-        // Only while the lag moves away from there: what is already on its way back is left alone, or the speed would swing.
-        bool grows = lagUs >= _lastLagUs, shrinks = lagUs <= _lastLagUs;
+        long growth = lagUs - _lastLagUs;
         _lastLagUs = lagUs;
-        if (lagUs > rest && !grows) return false;
-        if (lagUs <= rest && !shrinks) return false;
         if (lagUs > rest)
         {
+            // What is already on its way back is left alone, or the speed would swing.
+            if (growth < 0) return false;
             long excess = Math.Min(lagUs - rest, 2 * rest);
             Speed = Math.Max(SpeedMin, (int)(Speed - Speed * excess / (4 * rest) - 1));
         }
         else
         {
-            Speed = Math.Min(FullSpeed, Speed + Math.Max(5, Speed / 20));
+            // Looks one period ahead instead of waiting for the lag to shrink: a small one only comes and goes.
+            long room = rest - lagUs - Math.Max(0, growth);
+            if (room <= 0) return false;
+            Speed = (int)Math.Min(FullSpeed, Speed + Math.Max(5, Speed * room / (4 * rest)));
         }
         return Speed != before;
     }

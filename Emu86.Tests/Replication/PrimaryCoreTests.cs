@@ -71,6 +71,21 @@ public sealed class PrimaryCoreTests
         Assert.Equal(LagController.FullSpeed, controller.Speed);
     }
 
+    [Fact]
+    public void After_a_stall_full_speed_is_back_within_three_times_the_lag_limit_although_the_lag_comes_and_goes()
+    {
+        LagController controller = new(100_000);
+        long now = 0;
+        for (long lag = 0; lag <= 150_000; lag += 10_000) controller.Update(now += 10_000, lag);
+        Assert.InRange(controller.Speed, LagController.SpeedMin, 100);
+        long recovered = now;
+        for (int i = 0; controller.Speed < LagController.FullSpeed; i++)
+        {
+            controller.Update(now += 10_000, 1_000 + i % 3 * 700);
+            Assert.InRange(now - recovered, 0, 300_000);
+        }
+    }
+
     [Theory]
     [InlineData(0, 40, 120)]
     [InlineData(200_000, 3, 5)]

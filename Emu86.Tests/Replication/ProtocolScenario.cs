@@ -16,6 +16,7 @@ internal sealed class ProtocolScenario
     private readonly StringBuilder _transcript = new();
     private readonly SimulatorArbiter _arbiter = new();
     private readonly Queue<(bool ToPrimary, Message Message)> _wire = new();
+    private readonly Queue<(bool ToPrimary, Message Message)> _stalled = new();
     private readonly List<Output> _outputs = [];
     private readonly SimulatorGuest _guest = new();
     private SimulatorGuest? _replayed;
@@ -48,6 +49,17 @@ internal sealed class ProtocolScenario
 
     /// <summary>True: what the backup says is lost on the way.</summary>
     public bool AcknowledgementsAreLost { get; set; }
+
+    /// <summary>True: the stream stands still, as when retransmissions back off, while heartbeats arrive.</summary>
+    public bool StreamStalls
+    {
+        get;
+        set
+        {
+            field = value;
+            while (!value && _stalled.TryDequeue(out var late)) _wire.Enqueue(late);
+        }
+    }
 
     public bool ArbiterIsUp { get; set; } = true;
 
@@ -141,6 +153,11 @@ internal sealed class ProtocolScenario
             {
                 busy = true;
                 if (sent.ToPrimary && AcknowledgementsAreLost) continue;
+                if (StreamStalls && sent.Message is not HeartbeatMessage)
+                {
+                    _stalled.Enqueue(sent);
+                    continue;
+                }
                 if (!sent.ToPrimary && sent.Message is HeartbeatMessage down) Backup.HeartbeatReceived(_nowUs, down);
                 else if (sent.Message is HeartbeatMessage up) Primary.HeartbeatReceived(_nowUs, up);
                 else if (sent.ToPrimary) Primary.Received(_nowUs, _connection, sent.Message);

@@ -188,6 +188,33 @@ public sealed class ScenarioTests
     }
 
     [Fact]
+    public void A_stalled_stream_slows_the_guest_and_when_it_flows_again_full_speed_is_soon_back()
+    {
+        ProtocolScenario s = new ProtocolScenario().Protected();
+        s.StreamStalls = true;
+        for (int i = 0; i < 30; i++) RunAndWait(s);
+        Assert.Equal(PrimaryPhase.Armed, s.Primary.Phase);
+        Assert.InRange(s.Primary.Lag.Speed, LagController.SpeedMin, 100);
+        s.StreamStalls = false;
+        for (int i = 0; i < 50; i++)
+        {
+            // Acknowledged after 3 ms or after 8: a lag that comes and goes, far below the limit of 100.
+            s.StreamStalls = i % 2 == 0;
+            RunAndWait(s);
+            s.StreamStalls = false;
+        }
+        Assert.Equal(LagController.FullSpeed, s.Primary.Lag.Speed);
+        Assert.Equal(0, s.Primary.OutputsHeld);
+
+        static void RunAndWait(ProtocolScenario s)
+        {
+            s.Input(7);
+            s.Run(8);
+            s.Wait(5);
+        }
+    }
+
+    [Fact]
     public void A_damaged_backup_is_found_out_and_cloned_anew()
     {
         ProtocolScenario s = new ProtocolScenario(hashEveryNs: 100).Protected();

@@ -265,9 +265,11 @@ internal sealed partial class Simulator
         foreach (Output output in node.Outputs)
         {
             primary.Produced(output);
+            node.Made.Enqueue((primary.OutputOrdinal, _nowUs));
             if ((_flaws & SimulatorFlaws.OutputsDoNotWait) != 0) See(n, primary.Epoch, primary.OutputOrdinal, output);
         }
         node.Outputs.Clear();
+        node.RanUs = _nowUs;
         primary.Ran(Clock(n), node.Guest.Position, false);
         Flush(n, node);
     }

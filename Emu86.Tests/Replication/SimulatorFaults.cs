@@ -29,6 +29,9 @@ internal sealed partial class Simulator
 
     private const long EndUs = 200_000;
 
+    /// <summary>At the end the guest must have run, and what it made must have left, within this time.</summary>
+    private const long AtEndUs = 30_000;
+
     private bool _mayHaveLostGuest;
     private bool _isJudged;
 
@@ -102,18 +105,20 @@ internal sealed partial class Simulator
     private void CheckEnd()
     {
         if (_world.Violation is not null || !_isJudged || _flaws != SimulatorFlaws.None) return;
-        int live = 0;
-        bool isProtected = false;
-        for (int i = 0; i < _nodeCount; i++)
-        {
-            if (!_nodes[i].IsLive) continue;
-            live++;
-            isProtected |= _nodes[i].Primary!.IsProtected;
-        }
-        if (live > 1) _world.Fail($"{live} sides are live at the end");
+        SimulatorNode[] live = [.. _nodes.Where(n => n.IsLive)];
+        if (live.Length > 1) _world.Fail($"{live.Length} sides are live at the end");
         if (_mayHaveLostGuest || _divergences > 0) return;
-        if (live == 0) _world.Fail("nobody is live at the end although no two failures came together");
-        else if (_world.LastNewUs < EndUs - 30_000) _world.Fail($"nothing has left since {_world.LastNewUs}");
-        else if (!isProtected) _world.Fail("redundancy was not restored");
+        if (live.Length == 0)
+        {
+            _world.Fail("nobody is live at the end although no two failures came together");
+            return;
+        }
+        PrimaryCore primary = live[0].Primary!;
+        Queue<(ulong Ordinal, long MadeUs)> made = live[0].Made;
+        while (made.TryPeek(out var first) && first.Ordinal <= primary.ReleasedUpTo) made.Dequeue();
+        if (made.TryPeek(out var held) && held.MadeUs < EndUs - AtEndUs) _world.Fail($"output {held.Ordinal} waits since {held.MadeUs}");
+        else if (live[0].RanUs < EndUs - AtEndUs) _world.Fail($"the guest has not run since {live[0].RanUs}");
+        else if (live[0].Speed < LagController.FullSpeed / 2) _world.Fail($"the guest runs at {live[0].Speed} permille long after the last trouble");
+        else if (!primary.IsProtected) _world.Fail("redundancy was not restored");
     }
 }

@@ -39,6 +39,12 @@ internal sealed class SimulatorNode
 
     public List<Output> Outputs { get; } = [];
 
+    /// <summary>While live: the outputs that have not left, and when the guest made them.</summary>
+    public Queue<(ulong Ordinal, long MadeUs)> Made { get; } = new();
+
+    /// <summary>When the live guest last ran.</summary>
+    public long RanUs { get; set; }
+
     public Guid Identity(int number) => new(number + 1, (short)(Life & 0x7FFF), 0, 0, 0, 0, 0, 0, 0, 0, 0);
 
     public void Clear()
@@ -58,6 +64,7 @@ internal sealed class SimulatorNode
         Guest = null;
         LastConnection = 0;
         Outputs.Clear();
+        Made.Clear();
         Life++;
         GuestNumber++;
     }
