@@ -50,7 +50,8 @@ public sealed record BackupStart
 }
 
 /// <summary>What a backup that went live gives to its PrimaryCore.</summary>
-public sealed record TakeOver(MachineIdentity Machine, ulong Epoch, Position Position, ulong OutputOrdinal);
+/// <param name="UndurableWrite">Ordinal of the last shared-disk write that is not known durable; 0 when there is none.</param>
+public sealed record TakeOver(MachineIdentity Machine, ulong Epoch, Position Position, ulong OutputOrdinal, ulong UndurableWrite = 0);
 
 /// <summary>Receives and acknowledges the log, has it executed, and goes live when the primary fails. After every call the
 /// driver carries out <see cref="Actions"/> in order and clears it. Times never go back.</summary>
@@ -70,6 +71,7 @@ public sealed class BackupCore
     private CloneEndMessage? _cloneEnd;
     private ulong _armedEpoch;
     private bool _ending;
+    private ulong _undurableWrite;
     private ReadOnlyMemory<byte> _unitHashes;
 
     public BackupCore(ProtocolOptions options, BackupStart start, long nowUs)
@@ -98,7 +100,7 @@ public sealed class BackupCore
     public ReadOnlyMemory<byte>? HeartbeatKey => _session?.HeartbeatKey;
 
     /// <summary>After BecomePrimary.</summary>
-    public TakeOver TakeOver => new(_session!.Machine, _armedEpoch + 1, _replay.Position, _replay.OutputOrdinal);
+    public TakeOver TakeOver => new(_session!.Machine, _armedEpoch + 1, _replay.Position, _replay.OutputOrdinal, _undurableWrite);
 
     private bool InSession => Phase is BackupPhase.Cloning or BackupPhase.Loading or BackupPhase.Replaying or BackupPhase.Armed;
 
@@ -362,6 +364,7 @@ public sealed class BackupCore
         while (_replay.Kept.Count > 0)
         {
             WaitingOutput kept = _replay.Kept.Take();
+            if (kept.Output.Kind == OutputKind.DiskWrite) _undurableWrite = kept.Ordinal;
             Actions.Add(new(ActionKind.Release) { Output = kept.Output, Number = kept.Ordinal });
         }
         Actions.Add(new(ActionKind.CloseListener));

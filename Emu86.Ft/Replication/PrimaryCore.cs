@@ -62,6 +62,9 @@ public sealed record PrimaryStart
     /// <summary>Gated outputs the guest has produced so far.</summary>
     public ulong OutputOrdinal { get; init; }
 
+    /// <summary>Ordinal of the last shared-disk write that is not known durable; 0 when there is none.</summary>
+    public ulong UndurableWrite { get; init; }
+
     /// <summary>A random number: first of the session ids that this primary uses.</summary>
     public ulong SessionSeed { get; init; } = 1;
 
@@ -89,16 +92,20 @@ public sealed class PrimaryCore
     private Position _lastFrontier;
     private ulong _producedOrdinal;
     private ulong _durableUpTo;
+    private ulong _lastWrite;
+    private ulong _lastWriteBeforeClone;
     private bool _mustAsk;
     private bool _paused;
     private bool _halted;
     private bool _recordSinceFrontier;
     private ulong _frontierOrdinal;
+    private ulong _toldReleased;
+    private ulong _toldDurable;
     private ArbiterValue? _probed;
     private EndedRecord? _end;
     private long _endedUs;
     private bool _offRecorded;
-    private bool _handsOver;
+    private bool _stops;
 
     public PrimaryCore(ProtocolOptions options, PrimaryStart start, long nowUs)
     {
@@ -109,7 +116,8 @@ public sealed class PrimaryCore
         _backup = new(this, options, start);
         Position = start.Position;
         Epoch = start.Epoch;
-        _producedOrdinal = ReleasedUpTo = _durableUpTo = start.OutputOrdinal;
+        _producedOrdinal = ReleasedUpTo = start.OutputOrdinal;
+        _lastWrite = start.UndurableWrite;
         if (Epoch == 0) _arbiter.Ask(ArbiterRequestKind.Read, 0, null);
         else
         {
@@ -140,6 +148,9 @@ public sealed class PrimaryCore
     /// <summary>Gated outputs produced in the guest's life.</summary>
     public ulong OutputOrdinal => _producedOrdinal;
 
+    /// <summary>The guest has ended in good order on this side.</summary>
+    public bool HasEnded => _end is not null;
+
     /// <summary>The backup has confirmed that it is armed: a failure of this host loses nothing.</summary>
     public bool IsProtected => Phase == PrimaryPhase.Armed && _backup.ArmedConfirmed;
 
@@ -157,8 +168,7 @@ public sealed class PrimaryCore
         if (!Observe(nowUs)) return;
         _arbiter.Tick(nowUs);
         _backup.Tick(nowUs);
-        // A quiet guest may not run again soon: what it was given is to be acknowledged nevertheless.
-        if (_options.QuietInstructions > 0 && HasLog && _recordSinceFrontier && nowUs - _lastFrontierUs >= _options.QuietFrontierUs) AppendFrontier();
+        AppendFrontierForStandingGuest();
         ReleaseWhatMayLeave();
         FinishWhenRecorded();
         UpdatePause();
@@ -174,7 +184,11 @@ public sealed class PrimaryCore
 
     /// <summary>The machine produced a gated output in the slice that <see cref="Ran"/> will report: no other call comes
     /// between the two.</summary>
-    public void Produced(Output output) => _held.Add(new(output, ++_producedOrdinal, Log.NextLsn));
+    public void Produced(Output output)
+    {
+        _held.Add(new(output, ++_producedOrdinal, Log.NextLsn));
+        if (output.Kind == OutputKind.DiskWrite) _lastWrite = _producedOrdinal;
+    }
 
     /// <summary>A slice has ended (or virtual time moved while halted).</summary>
     /// <param name="nowUs">Host time.</param>
@@ -237,6 +251,7 @@ public sealed class PrimaryCore
     {
         if (!Observe(nowUs) || Phase != PrimaryPhase.Cloning) return;
         Log.Reset();
+        _lastWriteBeforeClone = _lastWrite;
         _nextHashNs = Position.VirtualTimeNs + _options.HashEveryNs;
         _lastFrontier = Position;
         _backup.SnapshotTaken(stateHash);
@@ -260,7 +275,6 @@ public sealed class PrimaryCore
         if (!Observe(nowUs) || _arbiter.Settle(nowUs, answer) is not { } request) return;
         if (answer.Verdict == ArbiterVerdict.Done && Phase != PrimaryPhase.Starting) Confirmed(request, answer.Current);
         else if (Phase == PrimaryPhase.Starting) StartAnswered(request, answer);
-        else if (Phase == PrimaryPhase.Ending) _offRecorded = true;
         else Lost(answer.Current);
         ReleaseWhatMayLeave();
         UpdatePause();
@@ -274,13 +288,14 @@ public sealed class PrimaryCore
         {
             AppendFrontier();
             Append(new HandOverRecord(Position));
-            _handsOver = true;
+            _stops = true;
             Phase = PrimaryPhase.HandingOver;
             UpdatePause();
             return;
         }
         if (Phase == PrimaryPhase.Starting) Exit(0, "stopped before the guest ran");
-        else if (Phase is not (PrimaryPhase.Disarming or PrimaryPhase.Ending)) End(new(Position, EndReason.Operator, 0));
+        else if (Phase == PrimaryPhase.Disarming) _stops = true;
+        else if (Phase is not (PrimaryPhase.HandingOver or PrimaryPhase.Ending)) End(new(Position, EndReason.Operator, 0));
     }
 
     /// <summary>The operator switches the guest off: the backup ends with it. Ignored while an epoch is being won or the guest ends.</summary>
@@ -288,6 +303,15 @@ public sealed class PrimaryCore
     {
         if (!Observe(nowUs)) return;
         if (Phase is not (PrimaryPhase.Starting or PrimaryPhase.Disarming or PrimaryPhase.HandingOver or PrimaryPhase.Ending)) End(new(Position, EndReason.Operator, 0));
+    }
+
+    // A guest that is quiet, or stopped by a full buffer, may not run again soon: the backup nevertheless has to execute what
+    // was logged and forget what has left, or it would never make room.
+    private void AppendFrontierForStandingGuest()
+    {
+        if (!HasLog || Phase is PrimaryPhase.HandingOver or PrimaryPhase.Ending) return;
+        bool isNews = _recordSinceFrontier || ReleasedUpTo > _toldReleased || _durableUpTo > _toldDurable;
+        if (isNews && _nowUs - _lastFrontierUs >= (_paused ? _options.FrontierUs : _options.QuietFrontierUs)) AppendFrontier();
     }
 
     internal void Append(LogRecord record)
@@ -304,6 +328,7 @@ public sealed class PrimaryCore
         _lastFrontier = Position;
         _lastFrontierUs = _nowUs;
         _frontierOrdinal = _producedOrdinal;
+        (_toldReleased, _toldDurable) = (ReleasedUpTo, _durableUpTo);
         Append(new FrontierRecord(Position, ReleasedUpTo, _durableUpTo, _nowUs));
     }
 
@@ -323,7 +348,8 @@ public sealed class PrimaryCore
         _arbiter.Ask(ArbiterRequestKind.Update, Epoch, Value(Epoch, GuestState.Live, [backup]));
     }
 
-    internal bool MayArm => !_mustAsk && _held.Count == 0;
+    // A disk write from before the clone is kept by this side only: it must be durable before this side may fail.
+    internal bool MayArm => !_mustAsk && _held.Count == 0 && _lastWriteBeforeClone <= _durableUpTo;
 
     internal void Exit(int code, string why)
     {
@@ -441,7 +467,8 @@ public sealed class PrimaryCore
                 Phase = PrimaryPhase.Unprotected;
                 Actions.Add(new(ActionKind.Live) { Number = Epoch });
                 Report("backup lost, unprotected");
-                _backup.LookFor(_nowUs);
+                if (_stops) StopUnprotected();
+                else _backup.LookFor(_nowUs);
                 break;
             case PrimaryPhase.Arming when request.Kind == ArbiterRequestKind.Update:
                 AppendFrontier();
@@ -456,9 +483,16 @@ public sealed class PrimaryCore
         }
     }
 
+    // There is no backup to hand over to any more: what it has not seen leaves, then the guest ends as without one.
+    private void StopUnprotected()
+    {
+        ReleaseWhatMayLeave();
+        if (Phase == PrimaryPhase.Unprotected) End(new(Position, EndReason.Operator, 0));
+    }
+
     private void Lost(ArbiterValue? current)
     {
-        if (_handsOver) Exit(0, "handed over to the backup");
+        if (_stops && Phase != PrimaryPhase.Ending) Exit(0, "handed over to the backup");
         else Halt($"epoch {current?.Epoch ?? 0} belongs to another");
     }
 

@@ -20,7 +20,8 @@ public sealed record ProtocolOptions
     /// to execute yet is done in a moment, and no output waits. Frontiers then come at <see cref="QuietFrontierUs"/> only.</summary>
     public ulong QuietInstructions { get; init; }
 
-    /// <summary>Longest time between two frontiers of a quiet guest.</summary>
+    /// <summary>Longest time between two frontiers of a quiet guest. What waits for one is not executed: this must stay below
+    /// the lag at which the primary is slowed.</summary>
     public long QuietFrontierUs { get; init; } = 40_000;
 
     /// <summary>The backup's execution lag above which the primary is slowed.</summary>
@@ -55,6 +56,8 @@ public sealed record ProtocolOptions
             ? $"the failure timeout ({FailureTimeoutUs / 1000} ms) must be at least three heartbeats ({HeartbeatUs / 1000} ms each)"
         : LeaseUs >= FailureTimeoutUs || LeaseUs < 2 * HeartbeatUs
             ? $"the lease ({LeaseUs / 1000} ms) must be shorter than the failure timeout and at least two heartbeats"
+        : QuietInstructions > 0 && QuietFrontierUs > MaxLagUs / 2
+            ? $"the frontiers of a quiet guest ({QuietFrontierUs / 1000} ms) must come within half of the lag limit ({MaxLagUs / 1000} ms)"
         : LogBytesMax < 1 << 20 || OutputBytesMax < 1 << 20
             ? "the log and output buffers must have at least 1 MiB"
         : null;
@@ -67,5 +70,6 @@ public sealed record ProtocolOptions
         LeaseUs = failureTimeoutMs * 700,
         MaxLagUs = maxLagMs * 1000,
         QuietInstructions = 200_000,
+        QuietFrontierUs = Math.Min(40_000, maxLagMs * 400),
     };
 }

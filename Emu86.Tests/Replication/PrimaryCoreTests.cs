@@ -52,6 +52,8 @@ public sealed class PrimaryCoreTests
         Assert.Null(ProtocolOptions.For(20, 200, 100).Problem);
         Assert.Contains("lease", new ProtocolOptions { LeaseUs = 200_000 }.Problem);
         Assert.Contains("three heartbeats", ProtocolOptions.For(100, 200, 100).Problem);
+        Assert.Contains("quiet guest", (ProtocolOptions.For(20, 200, 100) with { QuietFrontierUs = 60_000 }).Problem);
+        Assert.Null(ProtocolOptions.For(20, 200, 20).Problem);
     }
 
     [Fact]
@@ -113,8 +115,88 @@ public sealed class PrimaryCoreTests
         Assert.Single(core.Actions, a => a.Message is FrontierRecord);
     }
 
+    [Fact]
+    public void A_log_that_is_full_stops_the_guest_and_ends_with_a_frontier_so_that_the_backup_can_empty_it()
+    {
+        PrimaryCore core = WithBackup(new ProtocolOptions { LogBytesMax = 1 << 20 }, out long now);
+        while (!core.Actions.Exists(a => a.Kind == ActionKind.PauseGuest)) core.Input(now, InputEvent.NetFrame(0, new byte[100_000]));
+        for (int i = 0; i < 10; i++) core.Tick(now += 2_000);
+        Assert.IsType<FrontierRecord>(core.Log.Record(core.Log.NextLsn - 1));
+        core.Actions.Clear();
+        core.Received(now, 1, new AckMessage(core.Log.NextLsn - 1, core.Log.NextLsn - 1, 0));
+        Assert.Contains(core.Actions, a => a.Kind == ActionKind.ResumeGuest);
+    }
+
+    [Fact]
+    public void What_has_left_is_told_even_when_the_guest_stands_still_or_a_full_backup_would_wait_for_ever()
+    {
+        PrimaryCore core = WithBackup(new ProtocolOptions(), out long now);
+        core.Produced(new Output(OutputKind.SerialByte, new Position(5, 5), 0, 'x', default));
+        core.Ran(now + 1, new Position(10, 10), halted: false);
+        Assert.Equal(1ul, core.ReleasedUpTo);
+        for (int i = 0; i < 25; i++) core.Tick(now += 2_000);
+        Assert.Equal(1ul, Assert.IsType<FrontierRecord>(core.Log.Record(core.Log.NextLsn - 1)).ReleasedUpTo);
+    }
+
+    [Fact]
+    public void A_lease_counts_from_when_the_answered_message_was_sent()
+    {
+        ProtocolOptions options = new();
+        PrimaryCore core = Armed(options, out long now);
+        core.Produced(new Output(OutputKind.SerialByte, new Position(20, 20), 0, 'x', default));
+        long sent = now;
+        core.Ran(now, new Position(20, 20), halted: false);
+        for (; now < sent + options.LeaseUs + 1_000; now += 4_000) core.HeartbeatReceived(now, new HeartbeatMessage(1, false, sent - 1));
+        core.Actions.Clear();
+        // The acknowledgement was long on its way: what it answers was sent a lease ago.
+        core.Received(now, 1, new AckMessage(core.Log.NextLsn - 1, 0, sent));
+        Assert.Equal(1, core.OutputsHeld);
+        core.HeartbeatReceived(now, new HeartbeatMessage(2, false, now - 10_000));
+        Assert.Equal(now - 10_000 + options.LeaseUs, core.LeaseUntilUs);
+        Assert.Contains(core.Actions, a => a.Kind == ActionKind.Release);
+    }
+
+    [Fact]
+    public void A_disk_write_from_before_the_clone_is_durable_before_the_backup_is_armed()
+    {
+        PrimaryCore core = WithBackup(new(), out long now, c => c.Produced(new Output(OutputKind.DiskWrite, default, 0, 1, default)));
+        core.Received(now, 1, new CloneLoadedMessage(""));
+        core.Received(now, 1, new AckMessage(core.Log.NextLsn - 1, core.Log.NextLsn - 1, now));
+        core.Tick(now += 1_000);
+        Assert.Equal(PrimaryPhase.CatchingUp, core.Phase);
+        core.DiskWritesDurable(1);
+        core.Tick(now + 1_000);
+        Assert.Equal(PrimaryPhase.Arming, core.Phase);
+    }
+
+    [Fact]
+    public void Ending_a_guest_that_another_side_has_taken_over_halts_this_one()
+    {
+        PrimaryCore core = Armed(new(), out long now);
+        core.PowerOff(now);
+        ArbiterRequest off = core.Actions.Single(a => a.Kind == ActionKind.AskArbiter).Request!;
+        core.ArbiterAnswered(now, new(off.Id, ArbiterVerdict.Lost, Other));
+        CoreAction exit = core.Actions.Single(a => a.Kind == ActionKind.Exit);
+        Assert.Equal(3ul, exit.Number);
+        Assert.Contains("epoch 4 belongs to another", exit.Text);
+    }
+
+    private static PrimaryCore Armed(ProtocolOptions options, out long now)
+    {
+        PrimaryCore core = WithBackup(options, out now);
+        core.Received(now, 1, new CloneLoadedMessage(""));
+        core.Received(now, 1, new AckMessage(core.Log.NextLsn - 1, core.Log.NextLsn - 1, now));
+        core.Tick(now += 1_000);
+        ArbiterRequest update = core.Actions.Single(a => a.Kind == ActionKind.AskArbiter).Request!;
+        core.ArbiterAnswered(now, new(update.Id, ArbiterVerdict.Done, update.Wanted));
+        core.Received(now, 1, new AckMessage(core.Log.NextLsn - 1, core.Log.NextLsn - 1, now));
+        Assert.True(core.IsProtected);
+        core.Actions.Clear();
+        return core;
+    }
+
     /// <summary>A primary whose backup has received the clone.</summary>
-    private static PrimaryCore WithBackup(ProtocolOptions options, out long now)
+    private static PrimaryCore WithBackup(ProtocolOptions options, out long now, Action<PrimaryCore>? beforeClone = null)
     {
         PrimaryCore core = new(options, new() { Self = Self, Machine = new("default", Guid.Empty, 0, "file:x", []), Candidates = 1 }, 1);
         core.ArbiterAnswered(2, new(Taken(core, ActionKind.AskArbiter).Request!.Id, ArbiterVerdict.Done, null));
@@ -125,6 +207,8 @@ public sealed class PrimaryCoreTests
         core.ConnectionOpened(now, 1);
         var hello = (HelloMessage)Taken(core, ActionKind.Send).Message!;
         core.Received(now, 1, new WelcomeMessage(hello.Hello.SessionId, 0, new Guid(3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)));
+        beforeClone?.Invoke(core);
+        core.Ran(now, default, halted: false);
         core.SnapshotTaken(now, 0);
         core.CloneStreamed(now);
         core.Actions.Clear();

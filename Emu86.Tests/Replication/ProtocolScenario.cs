@@ -23,6 +23,7 @@ internal sealed class ProtocolScenario
     private SimulatorGuest? _clone;
     private long _nowUs = 1_000_000;
     private bool _primaryIsUp = true;
+    private bool _backupIsUp = true;
     private int _connection = Connection;
 
     public ProtocolScenario(ulong hashEveryNs = 1_000_000_000)
@@ -61,6 +62,9 @@ internal sealed class ProtocolScenario
         }
     }
 
+    /// <summary>True: the arbiter does what it is asked, and nobody hears its answer.</summary>
+    public bool ArbiterAnswersAreLost { get; set; }
+
     public bool ArbiterIsUp { get; set; } = true;
 
     public ArbiterValue? ArbiterValue => _arbiter.Value;
@@ -86,14 +90,14 @@ internal sealed class ProtocolScenario
         {
             _nowUs += 5_000;
             if (_primaryIsUp) Primary.Tick(_nowUs);
-            Backup.Tick(_nowUs);
+            if (_backupIsUp) Backup.Tick(_nowUs);
             Settle();
         }
     }
 
     public void Run(ulong count)
     {
-        _guest.RunTo(_guest.Count + count, _outputs);
+        _guest.RunFor(count * SimulatorGuest.NsPerInstruction, _outputs);
         foreach (Output output in _outputs) Primary.Produced(output);
         _outputs.Clear();
         _nowUs += 3_000;
@@ -126,6 +130,19 @@ internal sealed class ProtocolScenario
         Settle();
     }
 
+    /// <summary>The backup's process ends; its host answers that nobody listens.</summary>
+    public void CrashBackup()
+    {
+        Note("the backup crashes");
+        _backupIsUp = false;
+        _wire.Clear();
+        Primary.ConnectionClosed(_nowUs, _connection);
+        Settle();
+    }
+
+    /// <summary>Both processes stand still.</summary>
+    public void Freeze(int milliseconds) => _nowUs += 1000 * milliseconds;
+
     public void DamageBackup() => _replayed!.Damage();
 
     public void PowerOff()
@@ -152,7 +169,7 @@ internal sealed class ProtocolScenario
             while (_wire.TryDequeue(out var sent))
             {
                 busy = true;
-                if (sent.ToPrimary && AcknowledgementsAreLost) continue;
+                if ((sent.ToPrimary && AcknowledgementsAreLost) || (!sent.ToPrimary && !_backupIsUp)) continue;
                 if (StreamStalls && sent.Message is not HeartbeatMessage)
                 {
                     _stalled.Enqueue(sent);
@@ -170,7 +187,7 @@ internal sealed class ProtocolScenario
     {
         CoreAction[] taken = [.. actions];
         actions.Clear();
-        if (isPrimary && !_primaryIsUp) return false;
+        if (isPrimary ? !_primaryIsUp : !_backupIsUp) return false;
         foreach (CoreAction action in taken)
         {
             if (action.Kind != ActionKind.SendHeartbeat) _transcript.Append(isPrimary ? "primary " : "backup  ").Append(action).Append('\n');
@@ -184,8 +201,9 @@ internal sealed class ProtocolScenario
     {
         switch (action.Kind)
         {
+            case ActionKind.Connect when !_backupIsUp: Primary.ConnectFailed(_nowUs, refused: true); break;
             case ActionKind.Connect when LinkIsUp: Primary.ConnectionOpened(_nowUs, _connection); break;
-            case ActionKind.Disconnect when _primaryIsUp: Backup.ConnectionClosed(_nowUs, action.Connection); break;
+            case ActionKind.Disconnect when _primaryIsUp && _backupIsUp: Backup.ConnectionClosed(_nowUs, action.Connection); break;
             case ActionKind.Send or ActionKind.SendHeartbeat: _wire.Enqueue((false, action.Message!)); break;
             case ActionKind.AskArbiter: Primary.ArbiterAnswered(_nowUs, Ask(action.Request!)); break;
             case ActionKind.Inject: _guest.Inject(action.Input!); break;
@@ -211,7 +229,7 @@ internal sealed class ProtocolScenario
                 Backup.CloneLoaded(_nowUs, _replayed.StateHash, null);
                 break;
             case ActionKind.RunTo:
-                _replayed!.RunTo(action.Position.Count, _outputs);
+                Assert.True(_replayed!.RunTo(action.Position, _outputs));
                 foreach (Output output in _outputs) Backup.Produced(output);
                 _outputs.Clear();
                 Backup.Executed(_nowUs, _replayed.Position);
@@ -219,5 +237,9 @@ internal sealed class ProtocolScenario
         }
     }
 
-    private ArbiterAnswer Ask(ArbiterRequest request) => ArbiterIsUp ? _arbiter.Ask(request) : new(request.Id, ArbiterVerdict.Unavailable, null);
+    private ArbiterAnswer Ask(ArbiterRequest request)
+    {
+        ArbiterAnswer answer = ArbiterIsUp ? _arbiter.Ask(request) : default;
+        return ArbiterIsUp && !ArbiterAnswersAreLost ? answer : new(request.Id, ArbiterVerdict.Unavailable, null);
+    }
 }

@@ -183,6 +183,9 @@ public sealed class ScenarioTests
             backup  RunTo 16
             primary Release Frame #1
             backup  Send Ack received 6 executed 6
+            primary Send [7] Frontier 16 released 1
+            backup  Send Ack received 7 executed 6
+            backup  Send Ack received 7 executed 7
 
             """, s.Transcript);
     }

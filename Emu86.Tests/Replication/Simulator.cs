@@ -15,6 +15,11 @@ internal enum SimulatorFlaws
     KeptOutputsAreLost = 8,
     AcknowledgedBeforeReceived = 16,
     InputIsLostOnBackup = 32,
+    NobodyAsks = 64,
+    OffIsIgnored = 128,
+    WritesAreNotRepeated = 256,
+    FullBufferDrops = 512,
+    WritesAreReportedEarly = 1024,
 }
 
 /// <summary>What happened in a run.</summary>
@@ -37,6 +42,7 @@ internal sealed partial class Simulator
         CloneStreamed,
         CloneLoaded,
         PeerGone,
+        DiskDone,
         Fault,
         Restart,
     }
@@ -54,23 +60,9 @@ internal sealed partial class Simulator
     public const int NodesMax = 3;
 
     private const long SliceUs = 1_000;
-    private const ulong SliceCount = 4 * SimulatorGuest.StepCount;
 
-    /// <summary>The product's times divided by about ten: a run is a quarter of a second.</summary>
-    public static readonly ProtocolOptions Options = new()
-    {
-        HeartbeatUs = 5_000,
-        FailureTimeoutUs = 20_000,
-        LeaseUs = 13_000,
-        FrontierUs = 1_000,
-        MaxLagUs = 8_000,
-        ReconnectTimeoutUs = 60_000,
-        ConnectRetryUs = 6_000,
-        ArbiterRetryUs = 3_000,
-        HashEveryNs = 5_000,
-        LogBytesMax = 8_192,
-        OutputBytesMax = 8_192,
-    };
+    /// <summary>At full speed; four steps.</summary>
+    private const ulong SliceNs = 4 * SimulatorGuest.StepCount * SimulatorGuest.NsPerInstruction;
 
     private static readonly MachineIdentity Machine = new("default", new Guid(7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0), 42, "simulated", []);
 
@@ -83,7 +75,8 @@ internal sealed partial class Simulator
     private readonly Stack<List<CoreAction>> _actionLists = new();
     private SimulatorChance _chance;
     private SimulatorFlaws _flaws;
-    private ProtocolOptions _options = Options;
+    private SimulatorPlan _plan;
+    private ProtocolOptions _options = SimulatorPlan.Usual;
     private long _nowUs;
     private ulong _order;
     private ulong _nextInput;
@@ -99,16 +92,22 @@ internal sealed partial class Simulator
     {
         Begin(seed, flaws, nodeCount: 2 + (int)(seed % 4 == 0 ? 1u : 0u));
         PlanFaults();
-        int events = Go(EndUs);
+        int events = Go(_endUs);
         CheckEnd();
         return new(seed, _world.Violation, _world.Count, _world.Repetitions, _failovers, _armings, _divergences, events);
     }
 
     private void Begin(ulong seed, SimulatorFlaws flaws, int nodeCount)
     {
+        SimulatorChance circumstances = new(~seed);
+        _plan = SimulatorPlan.Draw(ref circumstances);
         _chance = new(seed);
         _flaws = flaws;
-        _options = (flaws & SimulatorFlaws.LeaseNeverEnds) != 0 ? Options with { LeaseUs = 1_000_000_000 } : Options;
+        _options = _plan.Options;
+        Trace?.Invoke($"{_plan}");
+        // Everything that the last trouble started can be over by then.
+        _endUs = FaultsToUs + FaultUsMax + 3 * _options.FailureTimeoutUs + _options.ReconnectTimeoutUs;
+        if ((flaws & SimulatorFlaws.LeaseNeverEnds) != 0) _options = _options with { LeaseUs = 1_000_000_000 };
         _queue.Clear();
         _connections.Clear();
         // Connection numbers begin with 1.
@@ -117,6 +116,7 @@ internal sealed partial class Simulator
         _world.Clear();
         _arbiter.Clear();
         _arbiter.IgnoresEpoch = (flaws & SimulatorFlaws.EpochIsIgnored) != 0;
+        _arbiter.IgnoresOff = (flaws & SimulatorFlaws.OffIsIgnored) != 0;
         _nowUs = 0;
         _order = 0;
         _nextInput = seed << 20;
@@ -127,11 +127,12 @@ internal sealed partial class Simulator
         {
             _nodes[i].Clear();
             _nodes[i].ClockOffsetUs = _chance.Between(1_000_000, 1_000_000_000);
+            _nodes[i].ClockPermille = _chance.Between(985, 1_016);
         }
         for (int i = 1; i < nodeCount; i++) StartBackup(i);
         SimulatorNode first = _nodes[0];
         first.IsUp = true;
-        first.Guest = new();
+        first.Guest = new(_plan.Habits, _plan.PowersOffAt);
         first.Primary = new(_options, new() { Self = first.Identity(0), Machine = Machine, Candidates = nodeCount - 1, SessionSeed = 1000 }, Clock(0));
         Carry(0, first.Primary.Actions);
         Post(0, SliceUs, EventKind.Slice);
@@ -175,7 +176,7 @@ internal sealed partial class Simulator
         return events;
     }
 
-    private long Clock(int node) => _nowUs + _nodes[node].ClockOffsetUs;
+    private long Clock(int node) => _nowUs * _nodes[node].ClockPermille / 1000 + _nodes[node].ClockOffsetUs;
 
     private void Post(int node, long afterUs, EventKind kind, int number = 0, ulong value = 0, object? reference = null) =>
         PostAt(node, _nowUs + afterUs, kind, number, value, reference);
@@ -196,7 +197,7 @@ internal sealed partial class Simulator
                 return;
             case EventKind.ArbiterArrive: AskArbiter(e); return;
             case EventKind.Tick:
-                Post(n, 2_500, EventKind.Tick);
+                Post(n, Math.Min(2_500, _options.HeartbeatUs / 2), EventKind.Tick);
                 node.Primary?.Tick(Clock(n));
                 node.Backup?.Tick(Clock(n));
                 break;
@@ -217,14 +218,20 @@ internal sealed partial class Simulator
                 node.Backup?.ArbiterAnswered(Clock(n), (ArbiterAnswer)e.Reference!);
                 break;
             case EventKind.RunDone when e.Number == node.GuestNumber && node.Backup is not null:
-                node.Guest!.RunTo(e.Value, node.Outputs);
+                bool arrived = node.Guest!.RunTo((Position)e.Reference!, node.Outputs);
                 foreach (Output output in node.Outputs) node.Backup.Produced(output);
                 node.Outputs.Clear();
-                node.Backup.Executed(Clock(n), node.Guest.Position);
+                if (arrived) node.Backup.Executed(Clock(n), node.Guest.Position);
+                else node.Backup.CannotFollow(Clock(n));
+                break;
+            case EventKind.DiskDone:
+                ulong write = node.Writes.Dequeue();
+                _world.Durable(write);
+                node.Primary?.DiskWritesDurable(write);
                 break;
             case EventKind.CloneStreamed: node.Primary?.CloneStreamed(Clock(n)); break;
             case EventKind.CloneLoaded when e.Number == node.GuestNumber:
-                node.Backup?.CloneLoaded(Clock(n), node.Guest!.StateHash, null);
+                node.Backup?.CloneLoaded(Clock(n), node.Guest!.StateHash, e.Value == 0 ? null : "the clone cannot be loaded");
                 break;
         }
         Flush(n, node);
@@ -254,14 +261,23 @@ internal sealed partial class Simulator
         Post(n, SliceUs, EventKind.Slice);
         PrimaryCore? primary = node.Primary;
         if (primary is null || !node.IsLive || node.IsPaused) return;
-        if (_chance.OneIn(3))
+        if (node.Guest!.IsOver)
         {
-            primary.Input(Clock(n), InputEvent.RateChange(++_nextInput));
+            if (primary.OutputsHeld == 0) primary.PowerOff(Clock(n));
             Flush(n, node);
+            return;
+        }
+        if (_chance.OneIn(_plan.InputOneIn))
+        {
+            long inputs = _plan.InputBursts && _chance.OneIn(10) ? _chance.Between(2, 40) : 1;
+            for (; inputs > 0 && !node.IsPaused && node.IsLive; inputs--)
+            {
+                primary.Input(Clock(n), NextInput());
+                Flush(n, node);
+            }
         }
         if (!node.IsLive || node.Primary is null) return;
-        ulong slice = Math.Max(1, SliceCount * node.Speed / LagController.FullSpeed);
-        node.Guest!.RunTo(node.Guest.Count + slice, node.Outputs);
+        node.Guest.RunFor(Math.Max(SimulatorGuest.NsPerInstruction, SliceNs * node.Speed / LagController.FullSpeed), node.Outputs);
         foreach (Output output in node.Outputs)
         {
             primary.Produced(output);
@@ -270,15 +286,33 @@ internal sealed partial class Simulator
         }
         node.Outputs.Clear();
         node.RanUs = _nowUs;
-        primary.Ran(Clock(n), node.Guest.Position, false);
+        primary.Ran(Clock(n), node.Guest.Position, node.Guest.IsHalted);
         Flush(n, node);
     }
 
-    private void See(int n, ulong epoch, ulong ordinal, Output output) => _world.See(_nowUs, n, epoch, _arbiter.Epoch, ordinal, output.Value);
+    // Frames of many sizes, and now and then an operation of the operator's: all of them are inputs.
+    private InputEvent NextInput()
+    {
+        _nextInput++;
+        return _chance.Between(0, 40) switch
+        {
+            0 => InputEvent.Reset(),
+            1 => InputEvent.MediumChange(0, _nextInput, new byte[16]),
+            < 12 => InputEvent.NetFrame(0, new byte[_chance.Between(14, 300)]),
+            _ => InputEvent.RateChange(_nextInput),
+        };
+    }
+
+    private void See(int n, ulong epoch, ulong ordinal, Output output) => _world.See(_nowUs, n, epoch, _arbiter.Epoch, ordinal, output);
 
     private void AskArbiter(in Event e)
     {
         ArbiterRequest request = (ArbiterRequest)e.Reference!;
+        if ((_flaws & SimulatorFlaws.NobodyAsks) != 0 && request.Kind == ArbiterRequestKind.Claim)
+        {
+            Post(e.Node, 100, EventKind.ArbiterReply, reference: new ArbiterAnswer(request.Id, ArbiterVerdict.Done, request.Wanted));
+            return;
+        }
         bool isDown = _nowUs < _arbiter.DownUntilUs;
         // While it is in trouble a request may also be carried out although its answer is lost.
         ArbiterAnswer answer = isDown && _chance.OneIn(2) ? default : _arbiter.Ask(request);

@@ -60,7 +60,8 @@ internal sealed partial class Simulator
                 break;
             case ActionKind.LoadClone:
                 node.Guest = _connections[node.LastConnection].Clone!.Clone();
-                Post(n, _chance.Between(200, 4_000), EventKind.CloneLoaded, node.GuestNumber);
+                Post(n, _chance.Between(200, 4_000), EventKind.CloneLoaded, node.GuestNumber, node.LoadFails ? 1u : 0);
+                node.LoadFails = false;
                 break;
             case ActionKind.DiscardGuest:
                 node.Guest = null;
@@ -68,7 +69,7 @@ internal sealed partial class Simulator
                 node.IsDamaged = false;
                 break;
             case ActionKind.RunTo:
-                Post(n, _chance.Between(20, 600), EventKind.RunDone, node.GuestNumber, action.Position.Count);
+                Post(n, _chance.Between(20, 600), EventKind.RunDone, node.GuestNumber, reference: action.Position);
                 break;
             case ActionKind.WriteEvidence: _divergences++; CheckDivergence(n, node); break;
             case ActionKind.Release: Release(n, node, action); break;
@@ -83,9 +84,16 @@ internal sealed partial class Simulator
         if (node.IsDamaged) return;
         if (node.Backup is { } backup)
         {
-            if ((_flaws & SimulatorFlaws.KeptOutputsAreLost) == 0) See(n, backup.TakeOver.Epoch, action.Number, action.Output!);
+            if ((_flaws & SimulatorFlaws.KeptOutputsAreLost) != 0) return;
+            if ((_flaws & SimulatorFlaws.WritesAreNotRepeated) != 0 && action.Output!.Kind == OutputKind.DiskWrite && action.Number <= (ulong)_world.Count) return;
+            See(n, backup.TakeOver.Epoch, action.Number, action.Output!);
         }
         else if ((_flaws & SimulatorFlaws.OutputsDoNotWait) == 0) See(n, node.Primary!.Epoch, action.Number, action.Output!);
+        if (action.Output!.Kind != OutputKind.DiskWrite) return;
+        node.DiskFreeAtUs = Math.Max(node.DiskFreeAtUs, _nowUs) + _chance.Between(100, 1_500);
+        node.Writes.Enqueue(action.Number);
+        PostAt(n, node.DiskFreeAtUs, EventKind.DiskDone);
+        if ((_flaws & SimulatorFlaws.WritesAreReportedEarly) != 0) node.Primary?.DiskWritesDurable(action.Number);
     }
 
     private void BecomePrimary(int n, SimulatorNode node)
@@ -99,6 +107,7 @@ internal sealed partial class Simulator
         node.IsLive = true;
         node.IsPaused = false;
         node.Speed = LagController.FullSpeed;
+        node.RanUs = _nowUs;
         node.Primary = new(_options, new()
         {
             Self = node.Identity(n),
@@ -107,6 +116,7 @@ internal sealed partial class Simulator
             Epoch = state.Epoch,
             Position = state.Position,
             OutputOrdinal = state.OutputOrdinal,
+            UndurableWrite = state.UndurableWrite,
             SessionSeed = 1000 * state.Epoch + 100_000 * (ulong)n,
         }, Clock(n));
         Post(n, SliceUs, EventKind.Slice);
@@ -114,6 +124,10 @@ internal sealed partial class Simulator
 
     private void Exit(int n, SimulatorNode node, in CoreAction action)
     {
+        // A process that ends in good order flushes its disks first.
+        while (action.Number == 0 && node.Writes.TryDequeue(out ulong write)) _world.Durable(write);
+        // Off is recorded before the process ends; only an arbiter that was out of reach may have missed it.
+        if (action.Number == 0 && node.Primary is { HasEnded: true } && (_arbiter.Value!.State == GuestState.Off || _arbiter.IgnoresOff)) _world.IsOff = true;
         EndProcess(n, node);
         // Whoever supervises the process starts it anew, as a candidate.
         PostAt(n, _nowUs + _chance.Between(2_000, 10_000), EventKind.Restart);
@@ -160,6 +174,10 @@ internal sealed partial class Simulator
         if (!connection.IsOpen) return;
         bool toServer = n == connection.From;
         int to = toServer ? connection.To : connection.From;
+        if ((_flaws & SimulatorFlaws.FullBufferDrops) != 0 && message is InputRecord left && _nodes[n].Primary!.Log.Bytes > _options.LogBytesMax / 2)
+        {
+            message = new StateHashRecord(left.Position, 0) { Lsn = left.Lsn };
+        }
         if (_nodes[to].Life != (toServer ? connection.ToLife : connection.FromLife)) return;
         PostAt(to, _network.ArrivalUs(connection, n, _nowUs, ref _chance), EventKind.Deliver, connection.Id, reference: message);
     }

@@ -18,6 +18,9 @@ internal sealed partial class Simulator
         LoseDatagrams,
         Damage,
         HandOver,
+        BackupLeaves,
+        LoadFails,
+        PowerOff,
     }
 
     private sealed record FaultPlan(FaultKind Kind, int Node, int Other, long LastsUs);
@@ -27,15 +30,17 @@ internal sealed partial class Simulator
 
     private const long FaultsToUs = 80_000;
 
-    private const long EndUs = 200_000;
+    private const long FaultUsMax = 45_000;
 
     /// <summary>At the end the guest must have run, and what it made must have left, within this time.</summary>
     private const long AtEndUs = 30_000;
 
+    private long _endUs;
     private bool _mayHaveLostGuest;
+    private bool _mayHaveEnded;
     private bool _isJudged;
 
-    private void ClearPlan() => (_mayHaveLostGuest, _isJudged) = (false, true);
+    private void ClearPlan() => (_mayHaveLostGuest, _mayHaveEnded, _isJudged) = (false, false, true);
 
     private void PlanFaults()
     {
@@ -45,8 +50,10 @@ internal sealed partial class Simulator
             // Half of them meet whoever is live then (-1): the interesting one.
             int node = _chance.OneIn(2) ? -1 : (int)_chance.Between(0, _nodeCount);
             int away = 1 + (int)_chance.Between(0, _nodeCount - 1);
-            FaultKind kind = (FaultKind)_chance.Between(0, (long)FaultKind.HandOver + 1);
-            PostAt(0, _chance.Between(FaultsFromUs, FaultsToUs), EventKind.Fault, reference: new FaultPlan(kind, node, away, _chance.Between(2_000, 45_000)));
+            FaultKind kind = (FaultKind)_chance.Between(0, (long)FaultKind.PowerOff + 1);
+            // A guest that is switched off has nothing more to show: not too often.
+            if (kind == FaultKind.PowerOff && !_chance.OneIn(5)) kind = FaultKind.Crash;
+            PostAt(0, _chance.Between(FaultsFromUs, FaultsToUs), EventKind.Fault, reference: new FaultPlan(kind, node, away, _chance.Between(2_000, FaultUsMax)));
         }
     }
 
@@ -60,8 +67,7 @@ internal sealed partial class Simulator
         switch (fault.Kind)
         {
             case FaultKind.Crash when node.IsUp:
-                // A primary that is not confirmed protected is the only one who can go on; so is a backup that goes live.
-                if (node.Primary is { Phase: not PrimaryPhase.Armed } or { IsProtected: false } || node.Backup is { Phase: BackupPhase.Claiming or BackupPhase.GoingLive or BackupPhase.Armed }) _mayHaveLostGuest = true;
+                _mayHaveLostGuest |= IsNeeded(fault.Node);
                 EndProcess(fault.Node, node);
                 PostAt(fault.Node, untilUs, EventKind.Restart);
                 break;
@@ -93,7 +99,31 @@ internal sealed partial class Simulator
                 node.Primary.Stop(Clock(fault.Node));
                 Flush(fault.Node, node);
                 break;
+            case FaultKind.BackupLeaves when node.Backup is not null:
+                _mayHaveLostGuest |= IsNeeded(fault.Node);
+                node.Backup.Leave(Clock(fault.Node), "the operator stops this backup");
+                Flush(fault.Node, node);
+                break;
+            case FaultKind.LoadFails: node.LoadFails = true; break;
+            case FaultKind.PowerOff when node.Primary is not null:
+                _mayHaveEnded = true;
+                node.Primary.PowerOff(Clock(fault.Node));
+                Flush(fault.Node, node);
+                break;
         }
+    }
+
+    /// <summary>Nobody else is certain to go on with the guest when this process ends.</summary>
+    private bool IsNeeded(int n)
+    {
+        if (_nodes[n].Primary is { } primary)
+        {
+            if (_arbiter.Value?.Owner != _nodes[n].Identity(n)) return false;
+            return primary.Phase != PrimaryPhase.Armed || !primary.IsProtected
+                || !_nodes.Any(b => b.Backup is { Phase: BackupPhase.Armed } && !b.IsDamaged);
+        }
+        return _nodes[n].Backup!.Phase is BackupPhase.Claiming or BackupPhase.GoingLive
+            || (_nodes[n].Backup!.Phase is BackupPhase.Armed && !_nodes.Any(p => p.Primary is { Phase: PrimaryPhase.Armed or PrimaryPhase.Disarming } live && live.Epoch == _arbiter.Epoch));
     }
 
     private void CheckDivergence(int n, SimulatorNode node)
@@ -101,23 +131,27 @@ internal sealed partial class Simulator
         if (!node.IsDamaged && _flaws == SimulatorFlaws.None) _world.Fail($"{_nowUs}: node {n} diverged although its memory is sound");
     }
 
-    /// <summary>After the last fault: the guest runs on exactly one side, and is protected again.</summary>
+    /// <summary>After the last fault: the guest runs on exactly one side, and is protected again; or it has ended on all.</summary>
     private void CheckEnd()
     {
-        if (_world.Violation is not null || !_isJudged || _flaws != SimulatorFlaws.None) return;
+        if (_world.Violation is not null || !_isJudged) return;
         SimulatorNode[] live = [.. _nodes.Where(n => n.IsLive)];
         if (live.Length > 1) _world.Fail($"{live.Length} sides are live at the end");
+        if (live.Length > 0 && (_world.IsOff || _arbiter.Value!.State == GuestState.Off)) _world.Fail("a side is live at the end although the guest was switched off");
         if (_mayHaveLostGuest || _divergences > 0) return;
+        if (_world.LostWrite(_endUs - AtEndUs) is > 0 and var lost) _world.Fail($"disk write {lost} was begun and never came to its end");
+        // With a flaw built in the run may well come to a stop: that alone does not show that the flaw was found.
+        if (_flaws != SimulatorFlaws.None) return;
         if (live.Length == 0)
         {
-            _world.Fail("nobody is live at the end although no two failures came together");
+            if (!_world.IsOff && !_mayHaveEnded) _world.Fail("nobody is live at the end although no two failures came together");
             return;
         }
         PrimaryCore primary = live[0].Primary!;
         Queue<(ulong Ordinal, long MadeUs)> made = live[0].Made;
         while (made.TryPeek(out var first) && first.Ordinal <= primary.ReleasedUpTo) made.Dequeue();
-        if (made.TryPeek(out var held) && held.MadeUs < EndUs - AtEndUs) _world.Fail($"output {held.Ordinal} waits since {held.MadeUs}");
-        else if (live[0].RanUs < EndUs - AtEndUs) _world.Fail($"the guest has not run since {live[0].RanUs}");
+        if (made.TryPeek(out var held) && held.MadeUs < _endUs - AtEndUs) _world.Fail($"output {held.Ordinal} waits since {held.MadeUs}");
+        else if (live[0].RanUs < _endUs - AtEndUs) _world.Fail($"the guest has not run since {live[0].RanUs}");
         else if (live[0].Speed < LagController.FullSpeed / 2) _world.Fail($"the guest runs at {live[0].Speed} permille long after the last trouble");
         else if (!primary.IsProtected) _world.Fail("redundancy was not restored");
     }

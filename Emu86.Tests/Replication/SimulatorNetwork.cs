@@ -86,11 +86,14 @@ internal sealed class SimulatorArbiter
     /// <summary>A flaw to be found: the epoch under which the claimant was armed is not looked at.</summary>
     public bool IgnoresEpoch { get; set; }
 
+    /// <summary>A flaw to be found: an ended guest may go live.</summary>
+    public bool IgnoresOff { get; set; }
+
     public void Clear()
     {
         Value = null;
         DownUntilUs = 0;
-        IgnoresEpoch = false;
+        IgnoresEpoch = IgnoresOff = false;
     }
 
     public ArbiterAnswer Ask(ArbiterRequest request)
@@ -100,6 +103,7 @@ internal sealed class SimulatorArbiter
             Value = request.Wanted with { Epoch = Value.Epoch + 1 };
             return new(request.Id, ArbiterVerdict.Done, Value);
         }
+        if (IgnoresOff && request.Kind == ArbiterRequestKind.Update && request.Wanted!.State == GuestState.Off) return new(request.Id, ArbiterVerdict.Done, Value);
         ArbiterVerdict verdict = ArbiterRules.Decide(Value, request, out ArbiterValue? next);
         Value = next ?? Value;
         return new(request.Id, verdict, Value);

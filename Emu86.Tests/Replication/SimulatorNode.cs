@@ -19,6 +19,9 @@ internal sealed class SimulatorNode
     /// <summary>This host's clock minus simulated time.</summary>
     public long ClockOffsetUs { get; set; }
 
+    /// <summary>How fast this host's clock goes.</summary>
+    public long ClockPermille { get; set; } = 1000;
+
     public PrimaryCore? Primary { get; set; }
 
     public BackupCore? Backup { get; set; }
@@ -33,6 +36,15 @@ internal sealed class SimulatorNode
 
     /// <summary>The guest's memory was damaged: from here on this node is not to be trusted, and must be found out.</summary>
     public bool IsDamaged { get; set; }
+
+    /// <summary>The next clone does not load here.</summary>
+    public bool LoadFails { get; set; }
+
+    /// <summary>A disk completes in order: the next write not before this time.</summary>
+    public long DiskFreeAtUs { get; set; }
+
+    /// <summary>Writes that were given to the disk and have not reached the medium.</summary>
+    public Queue<ulong> Writes { get; } = new();
 
     /// <summary>Last connection on which a Hello was accepted.</summary>
     public int LastConnection { get; set; }
@@ -57,7 +69,9 @@ internal sealed class SimulatorNode
 
     public void EndProcess()
     {
-        IsUp = IsLive = IsPaused = IsDamaged = false;
+        IsUp = IsLive = IsPaused = IsDamaged = LoadFails = false;
+        DiskFreeAtUs = 0;
+        Writes.Clear();
         Speed = LagController.FullSpeed;
         Primary = null;
         Backup = null;

@@ -1,10 +1,13 @@
 // The checker: everything the world saw must be explained by one uninterrupted execution (docs/ft-protocol.md, "Output rule").
+using Emu86.Devices;
+
 namespace Emu86.Tests.Replication;
 
 /// <summary>Sees what leaves the hosts. The first thing that cannot be explained is kept as a sentence.</summary>
 internal sealed class SimulatorWorld
 {
     private readonly List<ulong> _seen = [];
+    private readonly SortedDictionary<ulong, long> _writesUnderWay = [];
 
     public string? Violation { get; private set; }
 
@@ -13,14 +16,16 @@ internal sealed class SimulatorWorld
 
     public int Repetitions { get; private set; }
 
-    public long LastNewUs { get; private set; }
+    /// <summary>The guest was seen to switch itself off, or was ended in good order.</summary>
+    public bool IsOff { get; set; }
 
     public void Clear()
     {
         _seen.Clear();
+        _writesUnderWay.Clear();
         Violation = null;
         Repetitions = 0;
-        LastNewUs = 0;
+        IsOff = false;
     }
 
     /// <param name="nowUs">Simulated time.</param>
@@ -28,28 +33,43 @@ internal sealed class SimulatorWorld
     /// <param name="epoch">Under which it believes to be live.</param>
     /// <param name="epochNow">What the arbiter holds.</param>
     /// <param name="ordinal">Number of the output in the guest's life.</param>
-    /// <param name="value">The guest's whole history at that output.</param>
-    public void See(long nowUs, int node, ulong epoch, ulong epochNow, ulong ordinal, ulong value)
+    /// <param name="output">What left; its value is the guest's whole history.</param>
+    public void See(long nowUs, int node, ulong epoch, ulong epochNow, ulong ordinal, Output output)
     {
         if (Violation is not null) return;
         if (epoch != epochNow)
         {
-            Violation = $"{nowUs}: node {node} let out output {ordinal} under epoch {epoch} while epoch {epochNow} is won";
+            Fail($"{nowUs}: node {node} let out output {ordinal} under epoch {epoch} while epoch {epochNow} is won");
         }
         else if (ordinal <= (ulong)_seen.Count)
         {
             Repetitions++;
-            if (_seen[(int)ordinal - 1] != value) Violation = $"{nowUs}: node {node} let out another output {ordinal} than the world had seen";
+            if (_seen[(int)ordinal - 1] != output.Value) Fail($"{nowUs}: node {node} let out another output {ordinal} than the world had seen");
         }
-        else if (ordinal == (ulong)_seen.Count + 1)
+        else if (ordinal > (ulong)_seen.Count + 1)
         {
-            _seen.Add(value);
-            LastNewUs = nowUs;
+            Fail($"{nowUs}: node {node} let out output {ordinal} although the world had seen only {_seen.Count}");
         }
+        else if (IsOff) Fail($"{nowUs}: node {node} let out output {ordinal} although the guest was switched off");
         else
         {
-            Violation = $"{nowUs}: node {node} let out output {ordinal} although the world had seen only {_seen.Count}";
+            _seen.Add(output.Value);
+            if (output.Kind == OutputKind.DiskWrite) _writesUnderWay.Add(ordinal, nowUs);
+            IsOff = output.Kind == OutputKind.PowerOff;
         }
+    }
+
+    /// <summary>A disk write that was seen has reached the medium.</summary>
+    public void Durable(ulong ordinal) => _writesUnderWay.Remove(ordinal);
+
+    /// <summary>The first disk write that was seen before and never reached the medium; 0 when there is none.</summary>
+    public ulong LostWrite(long beforeUs)
+    {
+        foreach ((ulong ordinal, long seenUs) in _writesUnderWay)
+        {
+            if (seenUs < beforeUs) return ordinal;
+        }
+        return 0;
     }
 
     public void Fail(string sentence) => Violation ??= sentence;
