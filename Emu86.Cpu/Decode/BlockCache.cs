@@ -116,10 +116,18 @@ public sealed unsafe class BlockCache
             if (b->Key != key || b->Eip != _c->S.Eip) continue;
             if (b->SecondPage == Block.NoPage) return b;
             // An instruction across two pages: the second may be mapped elsewhere by now.
-            if (!_mmu.TranslateFetch(null, (linear & 0xffff_f000) + 4096, out uint second)) return null;
+            if (!FetchSecond(linear, out uint second)) return null;
             if (second == b->SecondPage) return b;
         }
         return Decode(key, linear, physical);
+    }
+
+    /// <summary>The page in which the instruction at <paramref name="linear"/> ends; the segment's limit comes before page faults.</summary>
+    private bool FetchSecond(uint linear, out uint physical)
+    {
+        physical = 0;
+        if ((ulong)_c->S.Eip + (4096 - (linear & 0xfff)) > _c->S.Cs.Limit) return Ctx.Fault(_c, null, Vector.Gp, 0);
+        return _mmu.TranslateFetch(null, (linear & 0xffff_f000) + 4096, out physical);
     }
 
     private Block* Decode(ulong key, uint linear, uint physical)
@@ -131,7 +139,7 @@ public sealed unsafe class BlockCache
         bool complete = _decoder.Decode(block, (byte*)first, null, physical & 0xfff, _c->S.Eip, _c->Mode, false);
         if (!complete)
         {
-            if (!_mmu.TranslateFetch(null, (linear & 0xffff_f000) + 4096, out uint second)) return null;
+            if (!FetchSecond(linear, out uint second)) return null;
             complete = _decoder.Decode(block, (byte*)first, (byte*)_memory.ReadPages[second >> 12], physical & 0xfff, _c->S.Eip, _c->Mode, true);
             Check.That(complete);
             block->SecondPage = second;

@@ -279,10 +279,18 @@ public static unsafe class ControlFlow
 
     private static void Bound16<TMem>(Ctx* c, Insn* i) where TMem : struct, IOperandMemory
     {
-        uint* bounds = TMem.Read<uint>(c, i);
-        if (bounds == null) return;
         short index = (short)c->S.R[i->Dst >> 2];
-        if (index < (short)*bounds || index > (int)*bounds >> 16)
+        short* bound = TMem.Read<short>(c, i);
+        if (bound == null) return;
+        bool outside = index < *bound;
+        if (!outside)
+        {
+            if (!TMem.Locate(c, i, 2, 2, false)) return;
+            bound = Linear.Read<short>(c, i, c->Located);
+            if (bound == null) return;
+            outside = index > *bound;
+        }
+        if (outside)
         {
             Ctx.Fault(c, i, Vector.Br);
             return;
@@ -292,10 +300,18 @@ public static unsafe class ControlFlow
 
     private static void Bound32<TMem>(Ctx* c, Insn* i) where TMem : struct, IOperandMemory
     {
-        ulong* bounds = TMem.Read<ulong>(c, i);
-        if (bounds == null) return;
         int index = (int)c->S.R[i->Dst >> 2];
-        if (index < (int)*bounds || index > (long)*bounds >> 32)
+        int* bound = TMem.Read<int>(c, i);
+        if (bound == null) return;
+        bool outside = index < *bound;
+        if (!outside)
+        {
+            if (!TMem.Locate(c, i, 4, 4, false)) return;
+            bound = Linear.Read<int>(c, i, c->Located);
+            if (bound == null) return;
+            outside = index > *bound;
+        }
+        if (outside)
         {
             Ctx.Fault(c, i, Vector.Br);
             return;

@@ -84,9 +84,9 @@ public static unsafe class DebugUnit
     {
         // INT n and its like clear TF before the trap is taken.
         if (traced && c->Delivered == 0) Trap(c, SingleStep);
-        // Further iterations of a string instruction do not meet its breakpoint again.
+        // Further iterations of a string instruction do not meet its breakpoint again, and a trap between them tells so.
         bool repeats = (c->Block->First->Prefixes & (PrefixBits.Rep | PrefixBits.Repne)) != 0;
-        if (repeats && c->S.Eip == eip && Armed(c)) c->S.SystemFlags |= Flags.Rf;
+        if (repeats && c->S.Eip == eip && (c->S.PendingDebug != 0 || Armed(c))) c->S.SystemFlags |= Flags.Rf;
     }
 
     /// <summary>Delivers the debug traps that are pending. False: triple fault.</summary>

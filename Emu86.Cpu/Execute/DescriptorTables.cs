@@ -99,7 +99,8 @@ internal static unsafe class DescriptorTables
     {
         public static bool Knows(uint systemType) => systemType is 1 or 2 or 3 or 4 or 5 or 9 or 11 or 12;
 
-        public static uint Result(in Descriptor d) => d.High & 0x00f0_ff00;
+        /// <summary>Bits 19:16 are undefined; processors leave those of the limit there.</summary>
+        public static uint Result(in Descriptor d) => d.High & 0x00ff_ff00;
     }
 
     private readonly struct Lsl : IQuery

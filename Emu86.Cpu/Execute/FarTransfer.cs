@@ -245,7 +245,8 @@ internal static unsafe class FarTransfer
     private static void Return(Ctx* c, Insn* i, int size)
     {
         uint release = i->Imm & 0xffff;
-        if (!CurrentStack.Read(c, i, 0, size, out uint eip) || !CurrentStack.Read(c, i, (uint)size, size, out uint selector)) return;
+        // CS first and of 16 bits only, as processors do: seen at the border of a page or segment.
+        if (!CurrentStack.Read(c, i, (uint)size, 2, out uint selector) || !CurrentStack.Read(c, i, 0, size, out uint eip)) return;
         selector &= 0xffff;
         if (!Modes.IsProtected(c))
         {

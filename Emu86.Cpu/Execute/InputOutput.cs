@@ -106,12 +106,13 @@ internal static unsafe class InputOutput
         ushort port = (ushort)c->S.R[Gpr.Edx];
         uint mask = AddressMask(i), step = (c->S.SystemFlags & Flags.Df) != 0 ? (uint)-sizeof(T) : (uint)sizeof(T);
         bool repeats = Repeats(i);
+        // Permission is asked for even when there is nothing to do (SDM vol. 2, INS, OUTS).
+        if (!Permitted(c, i, port, sizeof(T))) return;
         if (repeats && (c->S.R[Gpr.Ecx] & mask) == 0)
         {
             Ending.NextAttentive(c, i);
             return;
         }
-        if (!Permitted(c, i, port, sizeof(T))) return;
         IProcessorBus bus = Ctx.ProcessorOf(c).Bus;
         Segment* es = &c->S.Es;
         // A device that moves a deadline or an interrupt line while this runs asks for attention: then the next iteration waits.
@@ -137,12 +138,13 @@ internal static unsafe class InputOutput
         ushort port = (ushort)c->S.R[Gpr.Edx];
         uint mask = AddressMask(i), step = (c->S.SystemFlags & Flags.Df) != 0 ? (uint)-sizeof(T) : (uint)sizeof(T);
         bool repeats = Repeats(i);
+        // Permission is asked for even when there is nothing to do (SDM vol. 2, INS, OUTS).
+        if (!Permitted(c, i, port, sizeof(T))) return;
         if (repeats && (c->S.R[Gpr.Ecx] & mask) == 0)
         {
             Ending.NextAttentive(c, i);
             return;
         }
-        if (!Permitted(c, i, port, sizeof(T))) return;
         IProcessorBus bus = Ctx.ProcessorOf(c).Bus;
         c->Attention = 0;
         c->Current = i;

@@ -97,10 +97,10 @@ internal static unsafe class Interrupts
 
     private static bool PopThree(Ctx* c, Insn* i, int size, out uint eip, out uint selector, out uint flags)
     {
-        selector = flags = 0;
-        if (!CurrentStack.Read(c, i, 0, size, out eip) || !CurrentStack.Read(c, i, (uint)size, size, out selector)
-            || !CurrentStack.Read(c, i, (uint)(2 * size), size, out flags)) return false;
-        selector &= 0xffff;
+        eip = selector = 0;
+        // From the last to the first, and 16 bits of CS, as processors do: seen at the border of a page or segment.
+        if (!CurrentStack.Read(c, i, (uint)(2 * size), size, out flags) || !CurrentStack.Read(c, i, (uint)size, 2, out selector)
+            || !CurrentStack.Read(c, i, 0, size, out eip)) return false;
         return true;
     }
 

@@ -220,7 +220,8 @@ internal static unsafe class SegmentLoad
     {
         uint esp = c->S.R[Gpr.Esp] + (uint)size;
         bool wide = c->S.Ss.Is32;
-        if (!CurrentStack.Read(c, i, 0, size, out uint selector) || !LoadSegment(c, i, i->Dst, (ushort)selector)) return;
+        // Only the selector is read, of 32 bits too, as current processors do (and as PUSH writes only that).
+        if (!CurrentStack.Read(c, i, 0, 2, out uint selector) || !LoadSegment(c, i, i->Dst, selector)) return;
         // The old stack's width counts, also for POP SS.
         c->S.R[Gpr.Esp] = wide ? esp : (c->S.R[Gpr.Esp] & 0xffff_0000) | (ushort)esp;
         if (i->Dst == Seg.Ss) ShadowNext(c, i);
@@ -230,16 +231,12 @@ internal static unsafe class SegmentLoad
     private static void LoadPointer<TSegment, T, TMem>(Ctx* c, Insn* i)
         where TSegment : struct, INumber where T : unmanaged where TMem : struct, IOperandMemory
     {
-        if (!TMem.Locate(c, i, 0, (uint)sizeof(T), false)) return;
-        uint at = c->Located;
-        if (!TMem.Locate(c, i, (uint)sizeof(T), 2, false)) return;
-        ushort* selector = Linear.Read<ushort>(c, i, c->Located);
-        if (selector == null) return;
-        uint loaded = *selector;
-        T* p = Linear.Read<T>(c, i, at);
+        T* p = TMem.Read<T>(c, i);
         if (p == null) return;
         T offset = *p;
-        if (!LoadSegment(c, i, TSegment.Segment, loaded)) return;
+        if (!TMem.Locate(c, i, (uint)sizeof(T), 2, false)) return;
+        ushort* selector = Linear.Read<ushort>(c, i, c->Located);
+        if (selector == null || !LoadSegment(c, i, TSegment.Segment, *selector)) return;
         Ctx.Reg<T>(c, i->Dst) = offset;
         // LSS switches both halves of the stack pointer: no shadow is needed, and there is none.
         Ending.Next(c, i);

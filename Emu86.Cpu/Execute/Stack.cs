@@ -86,16 +86,21 @@ public static unsafe class Stack
     }
 
     /// <summary>Checks that the <paramref name="count"/> values at <paramref name="delta"/> bytes from the top can be
-    /// accessed, so that a sequence of accesses cannot stop half-way.</summary>
+    /// accessed, so that a sequence of accesses cannot stop half-way: pushes from the top down, pops upwards.</summary>
     private static bool Probe<T>(Ctx* c, Insn* i, uint delta, uint count, bool write) where T : unmanaged
     {
         for (uint n = 0; n < count; n++)
         {
-            uint offset = Offset(c, delta + n * (uint)sizeof(T));
-            if (!Segmented.Locate(c, i, Seg.Ss, offset, (uint)sizeof(T), write)) return false;
-            if (!SlowAccess.Probe(c, i, c->Located, (uint)sizeof(T), write, supervisor: false)) return false;
+            if (!ProbeOne<T>(c, i, delta + (write ? count - 1 - n : n) * (uint)sizeof(T), write)) return false;
         }
         return true;
+    }
+
+    private static bool ProbeOne<T>(Ctx* c, Insn* i, uint delta, bool write) where T : unmanaged
+    {
+        if (!Segmented.Locate(c, i, Seg.Ss, Offset(c, delta), (uint)sizeof(T), write)) return false;
+        if (c->AlignmentChecked != 0 && (c->Located & ((uint)sizeof(T) - 1)) != 0) return Ctx.Fault(c, i, Vector.Ac, 0);
+        return SlowAccess.Probe(c, i, c->Located, (uint)sizeof(T), write, supervisor: false);
     }
 
     private static void PushReg<T>(Ctx* c, Insn* i) where T : unmanaged
@@ -181,7 +186,7 @@ public static unsafe class Stack
         {
             // EAX first, at the highest address; the pushed ESP is the one before the instruction.
             uint offset = Offset(c, 0 - (uint)(n + 1) * size);
-            if (!Segmented.Write(c, i, Seg.Ss, offset, Operand.Narrow<T>(c->S.R[n]))) return; // #AC, at the first one only
+            if (!Segmented.Write(c, i, Seg.Ss, offset, Operand.Narrow<T>(c->S.R[n]))) return;
         }
         Drop(c, 0 - bytes);
         i[1].Fn(c, i + 1);
@@ -194,7 +199,7 @@ public static unsafe class Stack
         for (int n = 7; n >= 0; n--)
         {
             T* place = At<T>(c, i, (uint)(7 - n) * size);
-            if (place == null) return; // #AC, at the first one only
+            if (place == null) return;
             if (n != Gpr.Esp) Operand.Set<T>(c, (byte)(4 * n), Operand.Load(place)); // the stored ESP is skipped
         }
         Drop(c, 8 * size);
@@ -205,15 +210,15 @@ public static unsafe class Stack
     {
         uint size = (uint)sizeof(T), level = (uint)i->Imm2 & 31, allocated = (ushort)i->Imm;
         uint pushes = level == 0 ? 1 : level + 1, ebp = c->S.R[Gpr.Ebp];
-        if (!Probe<T>(c, i, 0 - pushes * size, pushes, write: true)) return;
-        // The outer frame pointers are read twice: the first time so that nothing is written when one of them faults.
+        // All of it is looked at first, in the order of the accesses, so that nothing is written when one of them faults.
+        if (!ProbeOne<T>(c, i, 0 - size, write: true)) return;
         for (uint n = 1; n < level; n++)
         {
-            if (OuterFrame<T>(c, i, ebp, n) == null) return;
+            if (OuterFrame<T>(c, i, ebp, n) == null || !ProbeOne<T>(c, i, 0 - (n + 1) * size, write: true)) return;
         }
+        if (!ProbeOne<T>(c, i, 0 - pushes * size, write: true)) return;
         // The stack pointer that results must be writable (SDM vol. 2, ENTER), though nothing is written there.
-        if (!Segmented.Locate(c, i, Seg.Ss, Offset(c, 0 - pushes * size - allocated), size, true)
-            || !SlowAccess.Probe(c, i, c->Located, size, true, supervisor: false)) return;
+        if (!ProbeOne<T>(c, i, 0 - pushes * size - allocated, write: true)) return;
         uint frame = Offset(c, 0 - size);
         if ((c->Mode & BlockMode.Stack32) == 0) frame |= c->S.R[Gpr.Esp] & 0xffff_0000;
         if (!Segmented.Write(c, i, Seg.Ss, Offset(c, 0 - size), Operand.Narrow<T>(ebp))) return;

@@ -255,12 +255,13 @@ public static unsafe class Strings
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static bool One<T>(Ctx* c, Insn* i) where T : unmanaged
         {
-            T* first = Element<T>(c, i, i->Segment, Gpr.Esi);
-            if (first == null) return false;
-            uint value = Operand.Load(first);
+            // The order is seen when both fault; it is that of Intel's processors.
             T* second = Element<T>(c, i, Seg.Es, Gpr.Edi);
             if (second == null) return false;
-            Arithmetic.Cmp.Do<T>(c, value, Operand.Load(second));
+            uint value = Operand.Load(second);
+            T* first = Element<T>(c, i, i->Segment, Gpr.Esi);
+            if (first == null) return false;
+            Arithmetic.Cmp.Do<T>(c, Operand.Load(first), value);
             Advance<T>(c, i, Gpr.Esi, 1);
             Advance<T>(c, i, Gpr.Edi, 1);
             return true;

@@ -100,7 +100,15 @@ internal static unsafe class X87Control
         if (!FpuErrors.MayChange(c, i)) return;
         uint length = (TWidth.Wide ? 28u : 14u) + (TImage.WithRegisters ? 80u : 0);
         if (!TMemory.Locate(c, i, 0, length, TImage.Writes)) return;
-        if (!SlowAccess.Probe(c, i, c->Located, length, TImage.Writes, supervisor: false)) return;
+        if (c->AlignmentChecked != 0 && (c->Located & (TWidth.Wide ? 3u : 1u)) != 0)
+        {
+            Ctx.Fault(c, i, Vector.Ac, 0);
+            return;
+        }
+        // Processors look at the first and at the last byte: seen in the address of a page fault.
+        if (!SlowAccess.Probe(c, i, c->Located, 1, TImage.Writes, supervisor: false)
+            || !SlowAccess.Probe(c, i, c->Located + length - 1, 1, TImage.Writes, supervisor: false)) return;
+        Check.That(SlowAccess.Probe(c, i, c->Located, length, TImage.Writes, supervisor: false));
         if (!MoveImage<TImage>(c, i, c->Located, TWidth.Wide)) return;
         FpuErrors.Update(c);
         i[1].Fn(c, i + 1);

@@ -87,13 +87,15 @@ public readonly unsafe struct Seg16 : IOperandMemory
 /// virtual-8086 mode the same checks run against 64 KiB limits.</summary>
 public static unsafe class Segmented
 {
+    // A limit of FFFFFFFFh is none: an access across it goes on at offset 0, as on current processors and in flat segments.
+
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool MayRead(Segment* s, uint offset, uint size) =>
-        offset >= s->ReadFirst && (ulong)offset + (size - 1) <= s->ReadLast && s->ReadFirst <= s->ReadLast;
+        (offset >= s->ReadFirst && (ulong)offset + (size - 1) <= s->ReadLast && s->ReadFirst <= s->ReadLast) || (s->ReadFirst == 0 && s->ReadLast == uint.MaxValue);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool MayWrite(Segment* s, uint offset, uint size) =>
-        offset >= s->WriteFirst && (ulong)offset + (size - 1) <= s->WriteLast && s->WriteFirst <= s->WriteLast;
+        (offset >= s->WriteFirst && (ulong)offset + (size - 1) <= s->WriteLast && s->WriteFirst <= s->WriteLast) || (s->WriteFirst == 0 && s->WriteLast == uint.MaxValue);
 
     /// <summary>#SS for the stack segment, #GP for the others; error code 0.</summary>
     public static bool LimitFault(Ctx* c, Insn* i, int segment) => Ctx.Fault(c, i, segment == Seg.Ss ? Vector.Ss : Vector.Gp, 0);

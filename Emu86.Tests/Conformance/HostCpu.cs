@@ -1,6 +1,7 @@
 // The host's own processor as the reference: a few bytes of 64-bit machine code run natively on given registers, flags,
 // memory and x87 state, and everything they changed is read back. Tests skip where the host cannot do that.
 using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics.X86;
 
 namespace Emu86.Tests.Conformance;
 
@@ -30,6 +31,9 @@ public sealed unsafe class HostCpu : IDisposable
 
     public static bool IsSupported { get; } = RuntimeInformation.ProcessArchitecture == Architecture.X64
         && (OperatingSystem.IsLinux() || OperatingSystem.IsMacOS());
+
+    /// <summary>Whether what the manual leaves undefined can be compared: our results are those of Intel's processors.</summary>
+    public static bool IsIntel { get; } = IsSupported && X86Base.IsSupported && X86Base.CpuId(0, 0).Ebx == 0x756e_6547;
 
     public HostCpu()
     {

@@ -112,14 +112,14 @@ public sealed unsafe class SystemControlTests
             a.verr(cx);
         });
         w.Step(2);
-        Assert.Equal((0x00c0_f300u, uint.MaxValue), (w.S.R[Gpr.Eax], w.S.R[Gpr.Edx]));
+        Assert.Equal((0x00cf_f300u, uint.MaxValue), (w.S.R[Gpr.Eax], w.S.R[Gpr.Edx]));
         w.Step();
         Assert.True(Flags.ZfOf(w.C));
         w.Step();
         Assert.False(Flags.ZfOf(w.C));
         w.Step();
         Assert.False(Flags.ZfOf(w.C));
-        Assert.Equal(0x00c0_f300u, w.S.R[Gpr.Eax]);
+        Assert.Equal(0x00cf_f300u, w.S.R[Gpr.Eax]);
     }
 
     [Fact]
