@@ -46,8 +46,11 @@ public sealed unsafe class RtcMc146818 : IPortDevice, IStateful
 
     /// <param name="irq8">Active high here.</param>
     /// <param name="startUnixSeconds">Date and time at power-on: seconds since 1970-01-01 00:00.</param>
-    public RtcMc146818(Clock clock, EventQueue events, IrqLine irq8, long startUnixSeconds)
+    /// <param name="startNs">What of the next second had passed then, in nanoseconds: below 10^9. The battery-backed chip has
+    /// counted since long before power-on, so its divider stands in the middle of a second.</param>
+    public RtcMc146818(Clock clock, EventQueue events, IrqLine irq8, long startUnixSeconds, uint startNs = 0)
     {
+        Check.That(startNs < NsPerSecond);
         _clock = clock;
         _irq8 = irq8;
         _update = events.Register("rtc-update", OnUpdate);
@@ -56,7 +59,10 @@ public sealed unsafe class RtcMc146818 : IPortDevice, IStateful
         _state.Cells[RegisterB] = Hours24;
         _state.Cells[RegisterD] = 0x80;
         SetTime(startUnixSeconds);
-        _state.NextUpdateNs = NsPerSecond;
+        // Before power-on: the differences that are taken of it wrap around to what they should be.
+        _state.DividerOriginNs = unchecked(0UL - startNs);
+        _state.PeriodsSeen = Periods;
+        _state.NextUpdateNs = NsPerSecond - startNs;
         _update.At(_state.NextUpdateNs);
     }
 

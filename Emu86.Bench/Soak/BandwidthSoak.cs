@@ -1,124 +1,172 @@
-// `bandwidth`: what protection costs. Log kbit/s on an idle guest; seconds and guest MIPS of three jobs, alone and protected.
-using System.Diagnostics;
-using System.Net;
-using System.Net.Sockets;
-
+// `bandwidth`: what protection costs. Log kbit/s on an idle guest; seconds, processor time and guest MIPS of three jobs on a
+// machine alone, beside an independent machine, and protected.
 namespace Emu86.Bench.Soak;
 
 internal static class BandwidthSoak
 {
-    private const int NetBytes = 4 << 20;
+    private const double IdleKbitsMax = 20, SlowdownMax = 0.03;
 
-    private static readonly TimeSpan Boot = TimeSpan.FromSeconds(400), JobWithin = TimeSpan.FromSeconds(600);
+    private enum Setting
+    {
+        /// <summary>One unprotected machine.</summary>
+        Alone,
 
-    /// <summary>A job's seconds on the host's clock and of the live side's processor time, guest MIPS, and log kbit/s (0 when unprotected).</summary>
+        /// <summary>The same while another, independent one does the same job on the other core: what sharing the host costs.</summary>
+        Beside,
+
+        /// <summary>Primary and backup.</summary>
+        Protected,
+    }
+
+    /// <summary>A job's seconds on the host's clock and of the live side's processor time, guest MIPS, and log kbit/s.</summary>
     private readonly record struct Cost(double Seconds, double Processor, double Mips, double LogKbits);
 
     public static int Run(SoakOptions options)
     {
-        (Cost idleAlone, Cost[] alone) = Measure(options, isProtected: false);
-        (Cost idle, Cost[] guarded) = Measure(options, isProtected: true);
-        Console.WriteLine($"bandwidth: idle {idle.Seconds:F0} s: log {idle.LogKbits:F1} kbit/s, {idle.Mips:F2} MIPS (alone {idleAlone.Mips:F2}); target under 20 kbit/s");
-        string[] names = ["CPU", "receive", "send"];
-        for (int n = 0; n < names.Length; n++)
+        bool pinned = Cores.PinThisProcess();
+        Console.WriteLine(pinned
+            ? "bandwidth: the live side has a core of its own; backup or independent machine, switch and this tool have another"
+            : "bandwidth: no taskset or one core only: the host places the processes");
+        var costs = new Dictionary<(Setting, int), List<Cost>>();
+        double idleKbits = 0, idleMips = 0;
+        for (int round = 0; round < options.Rounds; round++)
         {
-            double slower = (guarded[n].Seconds / alone[n].Seconds - 1) * 100, busier = (guarded[n].Processor / alone[n].Processor - 1) * 100;
-            Console.WriteLine($"bandwidth: {names[n]}: alone {alone[n].Seconds:F2} s ({alone[n].Processor:F2} s processor) {alone[n].Mips:F1} MIPS, protected {guarded[n].Seconds:F2} s ({guarded[n].Processor:F2} s) {guarded[n].Mips:F1} MIPS: {slower:+0.0;-0.0} %, processor {busier:+0.0;-0.0} %, log {guarded[n].LogKbits:F0} kbit/s");
+            foreach (Setting setting in Enum.GetValues<Setting>())
+            {
+                using var bench = new Machines(options, setting, pinned);
+                if (setting == Setting.Protected && round == 0) (_, _, idleMips, idleKbits) = bench.Watch(() => bench.Rest(options.Duration));
+                for (int job = 0; job < GuestJob.All.Length; job++)
+                {
+                    Cost cost = bench.Do(GuestJob.All[job]);
+                    if (!costs.TryGetValue((setting, job), out List<Cost>? list)) costs.Add((setting, job), list = []);
+                    list.Add(cost);
+                    Console.WriteLine($"bandwidth: round {round + 1}, {GuestJob.All[job].Name}, {Name(setting)}: {cost.Seconds:F2} s, processor {cost.Processor:F2} s, {cost.Mips:F1} MIPS{(setting == Setting.Protected ? $", log {cost.LogKbits:F0} kbit/s" : "")}");
+                }
+            }
         }
-        bool held = idle.LogKbits < 20 && guarded[0].Seconds < alone[0].Seconds * 1.03;
-        Console.WriteLine($"bandwidth: targets {(held ? "held" : "NOT held")} (idle under 20 kbit/s, CPU job less than 3 % slower)");
+        Console.WriteLine($"bandwidth: idle {options.Duration.TotalSeconds:F0} s: log {idleKbits:F1} kbit/s, {idleMips:F2} MIPS; target under {IdleKbitsMax:F0} kbit/s");
+        for (int job = 0; job < GuestJob.All.Length; job++) Report(GuestJob.All[job].Name, s => costs[(s, job)]);
+        double slowdown = Median(costs[(Setting.Protected, 0)], c => c.Seconds) / Median(costs[(Setting.Beside, 0)], c => c.Seconds) - 1;
+        bool held = idleKbits < IdleKbitsMax && slowdown < SlowdownMax;
+        Console.WriteLine($"bandwidth: targets {(held ? "held" : "NOT held")} (idle under {IdleKbitsMax:F0} kbit/s; CPU job, median, protected less than {SlowdownMax * 100:F0} % slower than beside an independent machine)");
         return held ? 0 : 1;
     }
 
-    private static (Cost Idle, Cost[] Jobs) Measure(SoakOptions options, bool isProtected)
+    private static string Name(Setting setting) => setting switch { Setting.Alone => "alone", Setting.Beside => "beside another", _ => "protected" };
+
+    private static void Report(string job, Func<Setting, List<Cost>> of)
     {
-        using var shell = new GuestShell();
-        using var pair = new SoakPair(options) { SerialPort = shell.Port };
-        if (isProtected) pair.StartBackup();
-        Side live = isProtected ? pair.StartPrimary() : pair.StartStandalone();
-        if (isProtected) live.WaitFor("protected by", TimeSpan.FromSeconds(180));
-        shell.WaitFor("emu86-guest: ready", Boot);
-        shell.WaitFor("emu86:/# ", TimeSpan.FromSeconds(60));
-        Thread.Sleep(3000);
-        Cost idle = Watch(pair, live, isProtected, () =>
+        foreach (Setting setting in Enum.GetValues<Setting>())
         {
-            Thread.Sleep(options.Duration);
-            return options.Duration;
-        });
-        Cost processor = Watch(pair, live, isProtected, () => shell.Run("/bench/sieve >/dev/null", JobWithin));
-        Cost receive = Watch(pair, live, isProtected, () => shell.Run("nc -l -p 9 | wc -c", JobWithin, () => Transfer(pair.ExtraPort, send: true)));
-        Cost send = Watch(pair, live, isProtected, () => shell.Run($"dd if=/dev/zero bs=64k count={NetBytes >> 16} 2>/dev/null | nc -l -p 9", JobWithin, () => Transfer(pair.ExtraPort, send: false)));
-        return (idle, [processor, receive, send]);
+            List<Cost> all = of(setting);
+            Console.WriteLine($"bandwidth: {job}, {Name(setting)}: min/median {all.Min(c => c.Seconds):F2}/{Median(all, c => c.Seconds):F2} s, processor {all.Min(c => c.Processor):F2}/{Median(all, c => c.Processor):F2} s, {all.Max(c => c.Mips):F1}/{Median(all, c => c.Mips):F1} MIPS");
+        }
+        string Against(Setting other) => $"{Percent(of, other, l => l.Min(c => c.Seconds))}/{Percent(of, other, l => Median(l, c => c.Seconds))} %, processor {Percent(of, other, l => l.Min(c => c.Processor))}/{Percent(of, other, l => Median(l, c => c.Processor))} %";
+        Console.WriteLine($"bandwidth: {job}, protected against beside another: {Against(Setting.Beside)}; against alone: {Against(Setting.Alone)}");
     }
 
-    private static Cost Watch(SoakPair pair, Side live, bool isProtected, Func<TimeSpan> job)
+    private static string Percent(Func<Setting, List<Cost>> of, Setting other, Func<List<Cost>, double> value) => $"{(value(of(Setting.Protected)) / value(of(other)) - 1) * 100:+0.0;-0.0}";
+
+    private static double Median(List<Cost> costs, Func<Cost, double> value)
     {
-        double before = pair.StatusOfFirst("instructionCount");
-        TimeSpan processorBefore = live.ProcessorTime;
-        long began = Stopwatch.GetTimestamp();
-        double rates = 0;
-        int samples = 0;
-        bool done = false;
-        var sampler = new Thread(() =>
-        {
-            while (!Volatile.Read(ref done))
-            {
-                rates += isProtected ? pair.StatusOfFirst("logBytesPerSecond") : 0;
-                samples++;
-                Thread.Sleep(250);
-            }
-        });
-        sampler.Start();
-        double seconds, processor;
-        try
-        {
-            seconds = job().TotalSeconds;
-            processor = (live.ProcessorTime - processorBefore).TotalSeconds;
-        }
-        finally
-        {
-            Volatile.Write(ref done, true);
-            sampler.Join();
-        }
-        double instructions = pair.StatusOfFirst("instructionCount") - before;
-        return new Cost(seconds, processor, instructions / Stopwatch.GetElapsedTime(began).TotalSeconds / 1e6, rates / samples * 8 / 1000);
+        double[] sorted = [.. costs.Select(value).Order()];
+        return (sorted[(sorted.Length - 1) / 2] + sorted[sorted.Length / 2]) / 2;
     }
 
-    /// <summary>Connects until the guest listens, then moves the bytes.</summary>
-    private static void Transfer(int port, bool send)
+    /// <summary>The processes of one setting, booted.</summary>
+    private sealed class Machines : IDisposable
     {
-        for (var began = Stopwatch.StartNew(); began.Elapsed < JobWithin;)
+        private readonly GuestShell _shell = new();
+        private readonly GuestShell? _otherShell;
+        private readonly SoakPair _pair;
+        private readonly Side _live;
+        private readonly bool _isProtected;
+        private readonly int _otherPort;
+
+        public Machines(SoakOptions options, Setting setting, bool pinned)
         {
-            try
+            _isProtected = setting == Setting.Protected;
+            _pair = new SoakPair(options) { SerialPort = _shell.Port, LiveCore = pinned ? Cores.Live : null };
+            if (_isProtected) _pair.StartBackup();
+            if (setting == Setting.Beside)
             {
-                using var client = new TcpClient();
-                client.Connect(IPAddress.Loopback, port);
-                NetworkStream stream = client.GetStream();
-                if (Move(stream, send) == NetBytes) return;
+                _otherShell = new GuestShell();
+                _otherPort = SoakPair.FreePorts(1)[0];
+                _pair.StartIndependent(_otherShell.Port, _otherPort);
             }
-            catch (Exception e) when (e is SocketException or IOException)
+            _live = _isProtected ? _pair.StartPrimary() : _pair.StartStandalone();
+            if (_isProtected) _live.WaitFor("protected by", TimeSpan.FromSeconds(180));
+            foreach (GuestShell shell in _otherShell is null ? [_shell] : new[] { _shell, _otherShell })
             {
-                // nc does not listen yet.
+                shell.WaitFor("emu86-guest: ready", TimeSpan.FromSeconds(400));
+                shell.WaitFor("emu86:/# ", TimeSpan.FromSeconds(60));
             }
-            Thread.Sleep(100);
+            Rest(TimeSpan.FromSeconds(3));
         }
-        throw new SoakException("the guest does not take the connection for a network job");
+
+        public TimeSpan Rest(TimeSpan time)
+        {
+            Thread.Sleep(time);
+            return time;
+        }
+
+        public Cost Do(GuestJob job)
+        {
+            using var other = new Neighbour(job, _otherShell, _otherPort);
+            return Watch(() => job.Run(_shell, _pair.ExtraPort));
+        }
+
+        /// <summary>What something costs the live side. Nothing is asked of it meanwhile.</summary>
+        public Cost Watch(Func<TimeSpan> something)
+        {
+            double instructions = _pair.StatusOfFirst("instructionCount"), logged = _isProtected ? _pair.StatusOfFirst("logBytes") : 0;
+            TimeSpan processor = _live.ProcessorTime;
+            double seconds = something().TotalSeconds;
+            processor = _live.ProcessorTime - processor;
+            // The status is published twenty times a second; what an idle guest executes until then is nothing beside the job.
+            Thread.Sleep(60);
+            instructions = _pair.StatusOfFirst("instructionCount") - instructions;
+            logged = _isProtected ? _pair.StatusOfFirst("logBytes") - logged : 0;
+            return new Cost(seconds, processor.TotalSeconds, instructions / seconds / 1e6, logged * 8 / 1000 / seconds);
+        }
+
+        public void Dispose()
+        {
+            _pair.Dispose();
+            _shell.Dispose();
+            _otherShell?.Dispose();
+        }
     }
 
-    private static int Move(NetworkStream stream, bool send)
+    /// <summary>The independent machine: does the job over and over until disposed.</summary>
+    private sealed class Neighbour : IDisposable
     {
-        byte[] buffer = new byte[64 << 10];
-        int moved = 0;
-        if (send)
+        private readonly Thread? _thread;
+        private volatile bool _done;
+        private Exception? _failed;
+
+        public Neighbour(GuestJob job, GuestShell? shell, int port)
         {
-            for (; moved < NetBytes; moved += buffer.Length) stream.Write(buffer);
-            stream.Socket.Shutdown(SocketShutdown.Send);
-            while (stream.Read(buffer) > 0)
+            if (shell is null) return;
+            _thread = new Thread(() =>
             {
-            }
-            return moved;
+                try
+                {
+                    while (!_done) job.Run(shell, port);
+                }
+                catch (SoakException e)
+                {
+                    _failed = e;
+                }
+            });
+            _thread.Start();
         }
-        for (int got; (got = stream.Read(buffer)) > 0;) moved += got;
-        return moved;
+
+        public void Dispose()
+        {
+            _done = true;
+            _thread?.Join();
+            if (_failed is not null) Console.WriteLine($"bandwidth: the independent machine did not do its job: {_failed.Message}");
+        }
     }
 }

@@ -32,16 +32,17 @@ internal sealed partial class Side : IDisposable
 
     public bool HasExited => _process.HasExited;
 
-    public static Side Start(string name, SoakOptions options, IEnumerable<string> arguments)
+    /// <param name="core">The only processor core that it may use; null: any.</param>
+    public static Side Start(string name, SoakOptions options, IEnumerable<string> arguments, int? core = null)
     {
-        bool isAssembly = options.Program.EndsWith(".dll", StringComparison.Ordinal);
-        var info = new ProcessStartInfo(isAssembly ? "dotnet" : options.Program)
+        // taskset becomes the program that it starts: signals reach it.
+        string[] command = [.. core is { } number ? ["taskset", "-c", $"{number}"] : Array.Empty<string>(), .. options.Program.EndsWith(".dll", StringComparison.Ordinal) ? ["dotnet"] : Array.Empty<string>(), options.Program];
+        var info = new ProcessStartInfo(command[0], command[1..])
         {
             RedirectStandardInput = true,
             RedirectStandardOutput = true,
             RedirectStandardError = true,
         };
-        if (isAssembly) info.ArgumentList.Add(options.Program);
         foreach (string argument in arguments) info.ArgumentList.Add(argument);
         var process = new Process { StartInfo = info };
         var side = new Side(name, process);

@@ -44,7 +44,7 @@ internal sealed record SoakOptions(int Rounds, int Seed, SoakGuest Guest, TimeSp
         if (guest == "embedded" && needsLinux) throw new BenchException($"{tool} needs the shell of the Linux guest");
         int seconds = tool switch { "failover" => 60, "clock" => 600, "bandwidth" => 60, _ => 5 };
         var options = new SoakOptions(
-            Number("--rounds", tool == "failover" ? 50 : 1),
+            Number("--rounds", tool switch { "failover" => 50, "bandwidth" => 3, _ => 1 }),
             Number("--seed", 1),
             guest == "linux" ? SoakGuest.Linux : SoakGuest.Embedded,
             TimeSpan.FromSeconds(Number("--seconds", seconds)),

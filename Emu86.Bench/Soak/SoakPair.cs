@@ -13,23 +13,25 @@ internal sealed class SoakPair : IDisposable
     private readonly string _state = Directory.CreateTempSubdirectory("emu86-soak").FullName;
     private readonly List<Side> _sides = [];
     private readonly HttpClient _http = new() { Timeout = TimeSpan.FromSeconds(2) };
-    private readonly int _switchPort, _firstListen, _secondListen, _firstStatus, _secondStatus, _extraPort;
+    private readonly int _switchPort, _firstListen, _secondListen, _firstStatus, _secondStatus, _extraPort, _clockPort;
 
     public SoakPair(SoakOptions options)
     {
         _options = options;
-        int[] ports = FreePorts(8);
-        (_switchPort, _firstListen, _secondListen, _firstStatus, _secondStatus, HttpPort, EchoPort, _extraPort) = (ports[0], ports[1], ports[2], ports[3], ports[4], ports[5], ports[6], ports[7]);
+        int[] ports = FreePorts(9);
+        (_switchPort, _firstListen, _secondListen, _firstStatus, _secondStatus, HttpPort, EchoPort, _extraPort, _clockPort) = (ports[0], ports[1], ports[2], ports[3], ports[4], ports[5], ports[6], ports[7], ports[8]);
         PrimaryNetPort = _switchPort;
         StartSwitch();
     }
 
-    /// <summary>Host ports that reach the guest's ports 80, 7 and 9.</summary>
+    /// <summary>Host ports that reach the guest's ports 80, 7, 9 and 37.</summary>
     public int HttpPort { get; }
 
     public int EchoPort { get; }
 
     public int ExtraPort => _extraPort;
+
+    public int ClockPort => _clockPort;
 
     public int SwitchPort => _switchPort;
 
@@ -39,13 +41,16 @@ internal sealed class SoakPair : IDisposable
     /// <summary>COM1 of whichever side is live; null: nowhere.</summary>
     public int? SerialPort { get; set; }
 
+    /// <summary>The core of the first side; null: what this process has. All others have what this process has.</summary>
+    public int? LiveCore { get; init; }
+
     public string CountPath => _options.Guest == SoakGuest.Linux ? "/cgi-bin/count" : "/count";
 
     public string[] GuestArguments => _options.Guest == SoakGuest.Embedded
         ? []
         : ["--kernel", Path.Combine(_options.GuestDirectory, "vmlinuz"), "--initrd", Path.Combine(_options.GuestDirectory, "initrd.gz"), "--append", "console=ttyS0,115200 quiet"];
 
-    public Side StartPrimary(params string[] more) => Start("primary", ["--primary", "--backups", At(_secondListen), .. Common(PrimaryNetPort, _firstStatus), .. GuestArguments, .. more]);
+    public Side StartPrimary(params string[] more) => Start("primary", ["--primary", "--backups", At(_secondListen), .. Common(PrimaryNetPort, _firstStatus), .. GuestArguments, .. more], LiveCore);
 
     /// <summary>The second side as a primary of its own.</summary>
     public Side StartSecondAsPrimary(params string[] more) => Start("second as primary", ["--primary", "--backups", At(_firstListen), .. Common(_switchPort, _secondStatus), .. GuestArguments, .. more]);
@@ -56,7 +61,12 @@ internal sealed class SoakPair : IDisposable
     public Side StartFirstAsBackup(params string[] more) => Start("first as backup", ["--backup", "--listen", At(_firstListen), "--backups", At(_secondListen), .. Common(_switchPort, _firstStatus), .. more]);
 
     /// <summary>One machine, unprotected, on the same network.</summary>
-    public Side StartStandalone() => Start("standalone", ["--net", $"stream,addr={At(_switchPort)}", "--serial", Serial, "--status", At(_firstStatus), .. GuestArguments]);
+    public Side StartStandalone() => Start("standalone", ["--net", $"stream,addr={At(_switchPort)}", "--serial", Serial, "--status", At(_firstStatus), .. GuestArguments], LiveCore);
+
+    /// <summary>Another machine that has nothing to do with this pair, on a network of its own.</summary>
+    /// <param name="serialPort">Where its COM1 is.</param>
+    /// <param name="extraPort">Host port for its port 9.</param>
+    public Side StartIndependent(int serialPort, int extraPort) => Start("independent machine", ["--net", $"user,hostfwd=tcp:{At(extraPort)}-:9", "--serial", $"tcp:{At(serialPort)}", .. GuestArguments]);
 
     /// <summary>A number of the first side's /status.</summary>
     public double StatusOfFirst(string field) => Status(_firstStatus, field);
@@ -98,14 +108,14 @@ internal sealed class SoakPair : IDisposable
 
     private void StartSwitch()
     {
-        Side side = Start("switch", ["--switch", At(_switchPort), "--hostfwd", $"tcp:{At(HttpPort)}-:80", "--hostfwd", $"tcp:{At(EchoPort)}-:7", "--hostfwd", $"tcp:{At(_extraPort)}-:9"]);
+        Side side = Start("switch", ["--switch", At(_switchPort), "--hostfwd", $"tcp:{At(HttpPort)}-:80", "--hostfwd", $"tcp:{At(EchoPort)}-:7", "--hostfwd", $"tcp:{At(_extraPort)}-:9", "--hostfwd", $"tcp:{At(_clockPort)}-:37"]);
         side.WaitFor("emu86: ", TimeSpan.FromSeconds(30));
         if (side.HasExited) throw new SoakException(side.Last());
     }
 
-    private Side Start(string name, string[] arguments)
+    private Side Start(string name, string[] arguments, int? core = null)
     {
-        Side side = Side.Start(name, _options, arguments);
+        Side side = Side.Start(name, _options, arguments, core);
         _sides.Add(side);
         return side;
     }

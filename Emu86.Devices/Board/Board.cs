@@ -26,6 +26,7 @@ public sealed class Board : IProcessorBus, IInstructionCounter, IDisposable
     internal Board(MachineConfig config, IReadOnlyList<IBlockStore?> disks, IOutputSink outputs)
     {
         _config = config;
+        if (config.RtcBaseNs >= 1_000_000_000) throw new BoardException($"the configuration's power-on time has {config.RtcBaseNs} ns in a second");
         Memory = new PhysicalMemory((uint)config.MemoryBytes);
         Clock = new Clock(this);
         Events = new EventQueue();
@@ -37,7 +38,7 @@ public sealed class Board : IProcessorBus, IInstructionCounter, IDisposable
 
         Pic = new Pic8259 { IntrChanged = Processor.SetIntr };
         Pit = new Pit8254(Clock, Events, Irq(0));
-        Rtc = new RtcMc146818(Clock, Events, Irq(8), config.RtcBase);
+        Rtc = new RtcMc146818(Clock, Events, Irq(8), config.RtcBase, config.RtcBaseNs);
         System = new SystemControl(Pit, Irq(13));
         Dma = new Dma8237(_logic);
         Pci = new PciBus(_ports, _logic);

@@ -51,6 +51,12 @@ public sealed record MachineConfig
     /// <summary>A reset ends the run instead (--no-reboot).</summary>
     [Key(13)] public bool NoReboot { get; init; }
 
+    /// <summary>What of a second had passed at power-on, in nanoseconds below 10^9: the RTC updates at the host's second edges.</summary>
+    [Key(14)] public uint RtcBaseNs { get; init; }
+
+    /// <summary>Wall time at power-on in nanoseconds since 1970-01-01 UTC.</summary>
+    [IgnoreMember] public Int128 PowerOnUnixNs => (Int128)RtcBase * 1_000_000_000 + RtcBaseNs;
+
     /// <summary>What both sides of a pair must agree on.</summary>
     public UInt128 Hash() => XxHash128.HashToUInt128(MessagePackSerializer.Serialize(this));
 }

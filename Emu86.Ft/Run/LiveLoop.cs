@@ -41,7 +41,12 @@ public interface IRunGovernor
 /// <param name="StopAt">Ends the run at this count; <see cref="ulong.MaxValue"/>: never.</param>
 /// <param name="FixedClock">The rate never changes.</param>
 /// <param name="Paced">Halted time passes as wall time does; otherwise it is skipped at once.</param>
-public sealed record LiveSettings(ulong Slice, ulong StopAt, bool FixedClock, bool Paced);
+public sealed record LiveSettings(ulong Slice, ulong StopAt, bool FixedClock, bool Paced)
+{
+    /// <summary>The host's date at virtual time 0, in nanoseconds since 1970: a guest that is less than ten seconds from it is
+    /// brought back to it (the time between power-on and the first slice, a failover). Null: its time goes on from where it is.</summary>
+    public Int128? PowerOnUnixNs { get; init; }
+}
 
 /// <summary>How a live run ended.</summary>
 public enum LiveEnd
@@ -103,7 +108,7 @@ public sealed class LiveLoop(Machine machine, InputQueue inputs, LiveSettings se
 
     public LiveEnd Run()
     {
-        _pacer.Anchor(machine.Position.VirtualTimeNs);
+        _pacer.Anchor(machine.Position.VirtualTimeNs, OwedNs());
         bool isOver = false;
         while (true)
         {
@@ -152,6 +157,14 @@ public sealed class LiveLoop(Machine machine, InputQueue inputs, LiveSettings se
         }
     }
 
+    private double OwedNs()
+    {
+        if (settings.PowerOnUnixNs is not { } start) return 0;
+        Int128 owed = (Int128)(DateTime.UtcNow - DateTime.UnixEpoch).Ticks * TimeSpan.NanosecondsPerTick - start - machine.Position.VirtualTimeNs;
+        // Further away it is not wall time that the guest was started with, or time was given up before.
+        return owed > Pacer.DebtMaxNs || owed < -Pacer.DebtMaxNs ? 0 : (double)owed;
+    }
+
     // Halted: nothing is executed until an event is due or an input comes; only the governor goes on.
     private void Idle()
     {
@@ -174,7 +187,7 @@ public sealed class LiveLoop(Machine machine, InputQueue inputs, LiveSettings se
         ulong limit = ulong.Min(now.Count + _slice, settings.StopAt);
         if (At.Count > 0) limit = ulong.Min(limit, At.GetKeyAtIndex(0));
         long start = Stopwatch.GetTimestamp();
-        StopReason reason = machine.RunUntil(new Position(limit, 0), settings.Paced ? _pacer.TargetNs : ulong.MaxValue);
+        StopReason reason = machine.RunUntil(new Position(limit, 0), settings.Paced ? _pacer.IdleLimitNs(now.VirtualTimeNs) : ulong.MaxValue);
         long end = Stopwatch.GetTimestamp(), took = end - start;
         ulong instructions = machine.Position.Count - now.Count;
         Busy = (Busy.Ticks + took, Busy.Instructions + instructions);
@@ -204,7 +217,7 @@ public sealed class LiveLoop(Machine machine, InputQueue inputs, LiveSettings se
         // Halted time passed while nobody looked: an input takes effect at the present, not where the guest halted.
         if (settings.Paced && inputs.HasInput && machine.IsHalted)
         {
-            ulong target = _pacer.TargetNs;
+            ulong target = _pacer.IdleLimitNs(now.VirtualTimeNs);
             if (target > now.VirtualTimeNs) machine.RunUntil(new Position(now.Count, target), target);
             log?.Boundary(machine.Position, false);
             now = machine.Position;

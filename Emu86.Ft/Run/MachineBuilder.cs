@@ -34,6 +34,7 @@ public static class MachineBuilder
         {
             boot = new DirectBoot(Resource("emu86-guest.elf"), [], options.Append);
         }
+        DateTimeOffset powerOn = options.RtcBase ?? DateTimeOffset.UtcNow;
         return new MachineConfig
         {
             MemoryBytes = options.MemoryBytes,
@@ -41,7 +42,8 @@ public static class MachineBuilder
             DriveSectors = [.. disks.Select(d => d?.SectorCount ?? 0)],
             Nic = options.Net == NetKind.None ? NicModel.None : options.Nic,
             Mac = options.Mac,
-            RtcBase = (options.RtcBase ?? DateTimeOffset.UtcNow).ToUnixTimeSeconds(),
+            RtcBase = powerOn.ToUnixTimeSeconds(),
+            RtcBaseNs = (uint)(powerOn.Ticks % TimeSpan.TicksPerSecond * TimeSpan.NanosecondsPerTick),
             ClockRate = options.ClockRate,
             Bios = bios,
             OptionRoms = [.. roms],

@@ -30,7 +30,11 @@ public sealed class Standalone(RunOptions options)
         bool interactive = options.Net != NetKind.None || options.Serial.StartsWith("tcp:", StringComparison.Ordinal)
             || (options.Serial == "stdio" && !Console.IsInputRedirected);
         bool fixedClock = options.FixedClock ?? (options.RtcBase is not null && !interactive);
-        var settings = new LiveSettings(options.Slice, options.StopAt ?? ulong.MaxValue, fixedClock, Paced: !fixedClock || interactive);
+        var settings = new LiveSettings(options.Slice, options.StopAt ?? ulong.MaxValue, fixedClock, Paced: !fixedClock || interactive)
+        {
+            // A snapshot's time goes on from where it was saved.
+            PowerOnUnixNs = snapshot is null ? config.PowerOnUnixNs : null,
+        };
         using RecordingFile? recording = options.RecordFile is { } record ? RecordingFile.Create(record) : null;
         LiveLoop? loop = null;
         Recorder? recorder = recording is null ? null : NewRecorder(machine, overlays, recording, serial.Flush, () => loop!.Stop());

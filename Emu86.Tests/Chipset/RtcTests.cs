@@ -22,6 +22,53 @@ public sealed class RtcTests
     }
 
     [Fact]
+    public void Updates_come_at_the_second_edges_of_the_time_at_power_on()
+    {
+        var time = new TestTime();
+        var rtc = new RtcMc146818(time.Clock, time.Events, _lines.Line(10), EndOf1999, 300_000_001);
+        int Seconds()
+        {
+            rtc.WritePort(0, 1, 0);
+            return (int)rtc.ReadPort(1, 1);
+        }
+        Assert.Equal(0x58, Seconds());
+        time.AdvanceTo(Second - 300_000_001 - 1);
+        Assert.Equal(0x58, Seconds());
+        time.AdvanceTo(Second - 300_000_001);
+        Assert.Equal(0x59, Seconds());
+        time.AdvanceTo(2 * Second - 300_000_001);
+        Assert.Equal(0x00, Seconds());
+    }
+
+    [Fact]
+    public void Periodic_interrupts_keep_the_phase_of_the_second()
+    {
+        // 2 Hz: the flag rises in the middle of a second and at its end.
+        var time = new TestTime();
+        var rtc = new RtcMc146818(time.Clock, time.Events, _lines.Line(10), EndOf1999, 300_000_000);
+        void Write(int index, uint value)
+        {
+            rtc.WritePort(0, 1, (uint)index);
+            rtc.WritePort(1, 1, value);
+        }
+        uint Flags()
+        {
+            rtc.WritePort(0, 1, 12);
+            return rtc.ReadPort(1, 1);
+        }
+        Write(10, 0x2f);
+        Write(11, 0x42);
+        Flags();
+        time.AdvanceTo(199_999_999);
+        Assert.False(_lines.Level[10]);
+        time.AdvanceTo(200_000_000);
+        Assert.True(_lines.Level[10]);
+        Assert.Equal(0xc0u, Flags());
+        time.AdvanceTo(700_000_000);
+        Assert.Equal(0xd0u, Flags());
+    }
+
+    [Fact]
     public void The_century_turns_with_the_year()
     {
         _time.AdvanceTo(2 * Second);

@@ -103,6 +103,7 @@ flags=(-m32 -march=i686 -mno-sse -mno-mmx -mfpmath=387 -O2 -static -nostdlib -ff
 compile() { gcc "${flags[@]}" -o "$2" "$1" || die "cannot compile $1"; }
 compile "$here/src/cgi.c" "$root/www/cgi-bin/count"
 ln "$root/www/cgi-bin/count" "$root/www/cgi-bin/append"
+for program in setclock tellclock; do compile "$here/src/$program.c" "$root/sbin/$program"; done
 for source in "$here"/../bench/*.c; do compile "$source" "$root/bench/$(basename "$source" .c)"; done
 cp "$here"/../bench/*.sh "$root/bench/"
 for script in "$root"/bench/*.sh; do chmod 755 "$script"; mv "$script" "${script%.sh}"; done

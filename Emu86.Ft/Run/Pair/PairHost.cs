@@ -136,15 +136,17 @@ internal sealed class PairHost : IDisposable
             Socket socket = new(to.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
             try
             {
-                if (!socket.ConnectAsync(to).Wait(TimeSpan.FromMicroseconds(Protocol.ReconnectTimeoutUs / 2))) throw new SocketException((int)SocketError.TimedOut);
+                // Not ConnectAsync: a socket that was once used asynchronously has each blocking receive served by way of two
+                // more threads for the rest of its life, and the link's acknowledgements come hundreds of times a second.
+                using (new Timer(_ => socket.Dispose(), null, Protocol.ReconnectTimeoutUs / 2000, Timeout.Infinite)) socket.Connect(to);
                 // Without a listener a port of the ephemeral range may connect to itself.
                 if (Equals(socket.LocalEndPoint, socket.RemoteEndPoint)) throw new SocketException((int)SocketError.ConnectionRefused);
                 Queue.Post(() => Events!.Opened(Adopt(socket, isServer: false)));
             }
-            catch (Exception e) when (e is SocketException or AggregateException)
+            catch (Exception e) when (e is SocketException or ObjectDisposedException)
             {
                 socket.Dispose();
-                bool refused = (e as SocketException ?? e.InnerException as SocketException)?.SocketErrorCode == SocketError.ConnectionRefused;
+                bool refused = e is SocketException { SocketErrorCode: SocketError.ConnectionRefused };
                 Queue.Post(() => Events!.ConnectFailed(refused));
             }
         })

@@ -58,7 +58,7 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
             SessionSeed = PairHost.RandomNumber(),
         }, HostClock.NowUs);
         bool fixedClock = host.Options.FixedClock ?? false;
-        var settings = new LiveSettings(host.Options.Slice, ulong.MaxValue, fixedClock, Paced: true);
+        var settings = new LiveSettings(host.Options.Slice, ulong.MaxValue, fixedClock, Paced: true) { PowerOnUnixNs = machine.Config.PowerOnUnixNs };
         _loop = new LiveLoop(machine, host.Queue, settings, this, this)
         {
             DebtDropped = t => host.Report.Say($"the host stood still for {t.TotalSeconds:F1} s; the guest does not catch up"),
