@@ -101,7 +101,8 @@ public sealed class Dp8390 : IStateful
     /// full ring: a live host keeps frames back meanwhile, as a switch would by flow control.</summary>
     public bool HasRoom => !IsOnline || PagesFor(FrameBytesMax) < FreePages;
 
-    private bool IsOnline => (_state.Command & (Dp8390Bits.Start | Dp8390Bits.Stop)) == Dp8390Bits.Start
+    /// <summary>A start lasts until a stop: drivers (iPXE's is one) write commands with both bits zero to a running controller.</summary>
+    private bool IsOnline => (_state.InterruptStatus & Dp8390Bits.ResetStatus) == 0 && (_state.Command & Dp8390Bits.Stop) == 0
         && (_state.TransmitConfig & Dp8390Bits.Loopback) == 0 && _state.CableUnplugged == 0;
 
     /// <summary>256-byte pages between the write pointer and the boundary.</summary>

@@ -322,6 +322,18 @@ public sealed class Dp8390Tests
     }
 
     [Fact]
+    public void A_command_with_neither_STA_nor_STP_leaves_a_started_controller_on_line()
+    {
+        Start();
+        Out(0x00, 0x60);
+        Out(0x00, 0x20);
+        Assert.True(_card.Controller.Receive(Frame(Address, 100)));
+        Out(0x00, 0x21);
+        Out(0x00, 0x20);
+        Assert.False(_card.Controller.Receive(Frame(Address, 100)));
+    }
+
+    [Fact]
     public void A_stopped_controller_and_a_pulled_cable_receive_nothing()
     {
         Start();
