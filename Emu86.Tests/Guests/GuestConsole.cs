@@ -29,6 +29,9 @@ internal sealed class GuestConsole : IOutputSink, IDisposable
     /// <summary>All that COM1 said so far.</summary>
     public string Text => _text.ToString();
 
+    /// <summary>What the display shows, line by line.</summary>
+    public string Screen => Machine.Board.Vga.Capture().ToString();
+
     public void Emit(Output output)
     {
         if (output is { Kind: OutputKind.SerialByte, Unit: 0 }) _text.Append((char)output.Value);
@@ -47,6 +50,17 @@ internal sealed class GuestConsole : IOutputSink, IDisposable
             reason = Machine.RunUntil(new Position(Count + _slice, 0));
         }
         _seen += at + text.Length;
+    }
+
+    /// <summary>Runs until the display shows <paramref name="text"/>.</summary>
+    public void WaitForScreen(string text, ulong atMostInstructions)
+    {
+        ulong end = Count + atMostInstructions;
+        while (!Screen.Contains(text, StringComparison.Ordinal))
+        {
+            Assert.True(Count < end, $"the display should show \"{text}\" within {atMostInstructions} instructions; it shows: {Screen}");
+            Assert.Equal(StopReason.Limit, Machine.RunUntil(new Position(Count + _slice, 0)));
+        }
     }
 
     /// <summary>Types a line at COM1.</summary>

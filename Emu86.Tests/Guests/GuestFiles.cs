@@ -5,6 +5,8 @@ internal static class GuestFiles
 {
     public const string HowToGetLinux = "needs the Linux guest: guests/linux/build.sh (Debian 12, fetches two packages)";
 
+    public const string HowToGetSystems = "needs other people's systems: guests/systems/build.sh (Debian 12, fetches five packages)";
+
     /// <summary>The repository's folder.</summary>
     public static readonly string Repository = FindRepository();
 
@@ -12,9 +14,17 @@ internal static class GuestFiles
 
     public static readonly string EmbeddedDisk = Path.Combine(Repository, "guests", "embedded", "emu86-guest.img");
 
+    public static readonly string Memtest = System("memtest86.bin"), Ipxe = System("ipxe.lkrn"), SeaBios = System("seabios.bin"), GrubDisk = System("grub.img");
+
+    public static readonly string EmbeddedKernel = Path.Combine(Repository, "guests", "embedded", "emu86-guest.elf");
+
+    public static bool HaveSystems => File.Exists(Memtest) && File.Exists(Ipxe) && File.Exists(SeaBios) && File.Exists(GrubDisk);
+
     public static bool HaveLinux => File.Exists(Kernel) && File.Exists(Initrd) && File.Exists(Disk);
 
     private static string Linux(string name) => Path.Combine(Repository, "guests", "linux", "out", name);
+
+    private static string System(string name) => Path.Combine(Repository, "guests", "systems", "out", name);
 
     private static string FindRepository()
     {

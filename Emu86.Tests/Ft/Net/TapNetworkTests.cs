@@ -1,4 +1,7 @@
 // The tap device, and what is said when it cannot be had.
+using System.Diagnostics;
+using System.Net.Sockets;
+using System.Text;
 using Emu86.Ft.Host;
 using Emu86.Ft.Host.Net;
 
@@ -30,5 +33,56 @@ public sealed class TapNetworkTests
         tap.Send(new byte[60]);
         using var second = new TapNetwork("emu86test0");
         Assert.Contains("in use", Assert.Throws<HostException>(() => second.Start(_ => { })).Message);
+    }
+
+    /// <summary>The host's own kernel on the other end of the cable: its ARP, ping and TCP against the embedded guest's.</summary>
+    [SkippableFact]
+    public async Task The_host_reaches_the_embedded_guest_over_a_tap_device()
+    {
+        const string device = "emu86test1";
+        using (var probe = new TapNetwork(device))
+        {
+            try
+            {
+                probe.Start(_ => { });
+            }
+            catch (HostException e)
+            {
+                Skip.If(true, "needs Linux and the right to make a tap device: " + e.Message);
+            }
+            Skip.IfNot(await Ip("addr", "show", "dev", device) == "", "needs the command ip: apt-get install iproute2");
+        }
+        using var guest = new PairProcess("--net", $"tap,ifname={device}", "--kernel", Guests.GuestFiles.EmbeddedKernel, "--append", "dhcp=off ip=10.86.86.2");
+        guest.WaitFor("emu86-guest: ready 10.86.86.2", 60);
+        string wrong = await Ip("addr", "add", "10.86.86.1/24", "dev", device) + await Ip("link", "set", device, "up");
+        Skip.IfNot(wrong == "", "needs the right to set up the tap device: " + wrong);
+
+        using var ping = new System.Net.NetworkInformation.Ping();
+        Assert.Equal(System.Net.NetworkInformation.IPStatus.Success, (await ping.SendPingAsync("10.86.86.2", 20_000)).Status);
+        using var http = new HttpClient { Timeout = TimeSpan.FromSeconds(30) };
+        Assert.Equal("1", (await http.GetStringAsync("http://10.86.86.2/count")).Trim());
+        byte[] data = Encoding.ASCII.GetBytes(string.Concat(Enumerable.Range(0, 2000).Select(n => $"line {n}\n"))), back = new byte[data.Length];
+        using var echo = new TcpClient("10.86.86.2", 7);
+        Task send = echo.GetStream().WriteAsync(data).AsTask();
+        await echo.GetStream().ReadExactlyAsync(back);
+        await send;
+        Assert.Equal(data, back);
+    }
+
+    /// <summary>What ip says when it fails.</summary>
+    private static async Task<string> Ip(params string[] arguments)
+    {
+        try
+        {
+            using Process process = Process.Start(new ProcessStartInfo("ip", arguments) { RedirectStandardError = true, RedirectStandardOutput = true })!;
+            await process.StandardOutput.ReadToEndAsync();
+            string errors = await process.StandardError.ReadToEndAsync();
+            await process.WaitForExitAsync();
+            return process.ExitCode == 0 ? "" : errors + process.ExitCode;
+        }
+        catch (System.ComponentModel.Win32Exception e)
+        {
+            return e.Message;
+        }
     }
 }

@@ -106,6 +106,37 @@ public sealed class UserNetworkTests
         Assert.Equal(echo[4..], reply[4..]);
     }
 
+    /// <summary>The second name server is asked when the first does not answer the same question.</summary>
+    [SkippableFact]
+    public void The_name_server_forwards_questions_to_the_hosts_name_servers_and_answers_as_itself()
+    {
+        using var server = new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp) { ReceiveTimeout = 20_000 };
+        using var silent = new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp) { ReceiveTimeout = 20_000 };
+        IPAddress first = IPAddress.Parse("127.0.86.52"), second = IPAddress.Parse("127.0.86.53");
+        try
+        {
+            silent.Bind(new IPEndPoint(first, 53));
+            server.Bind(new IPEndPoint(second, 53));
+        }
+        catch (SocketException e)
+        {
+            Skip.If(true, "needs the right to listen on UDP port 53 of loopback addresses: " + e.Message);
+        }
+        using var guest = new GuestOnWire(new UserNetwork([], [first, second]));
+        byte[] question = [0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 5, .. "emu86"u8, 0, 0, 1, 0, 1], asked = new byte[512];
+        guest.SendUdp(4000, Lan.NameServer, 53, question);
+        Assert.Equal(question, asked[..silent.Receive(asked)]);
+        guest.SendUdp(4000, Lan.NameServer, 53, question);
+        EndPoint from = AnyLoopbackPort;
+        Assert.Equal(question, asked[..server.ReceiveFrom(asked, ref from)]);
+        byte[] answer = [.. question, 0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 192, 0, 2, 1];
+        (answer[2], answer[3], answer[7]) = (0x81, 0x80, 1);
+        server.SendTo(answer, from);
+        byte[] frame = guest.Other(f => f[23] == 17 && f[34] == 0 && f[35] == 53);
+        Assert.Equal(Lan.NameServer, BinaryPrimitives.ReadUInt32BigEndian(frame.AsSpan(26)));
+        Assert.Equal(answer, frame[42..]);
+    }
+
     [Fact]
     public void Udp_to_the_gateway_reaches_the_host_and_long_answers_come_in_fragments()
     {
