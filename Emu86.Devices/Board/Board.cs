@@ -58,6 +58,8 @@ public sealed class Board : IProcessorBus, IInstructionCounter, IDisposable
             if (disks[n] is { } disk) drives[n] = new AtaDrive(n, disk, new AtaIdentity("EMU86 HARDDISK", $"EMU86-{n}", "1.0"), Clock, Events, _logic);
         }
         FirmwareConfig = new FwCfg((ulong)config.MemoryBytes, 1);
+        // SeaBIOS lays RAM over C0000h to DFFFFh and takes ROMs that belong to no PCI card from here.
+        foreach (OptionRom rom in config.OptionRoms) FirmwareConfig.AddFile($"{(rom.Address == 0xc_0000 ? "vgaroms" : "genroms")}/{rom.Address:x5}.rom", rom.Image);
         Ide = new PiixIde(_logic, Irq(14), Irq(15), drives);
         WireSignals();
         WirePci();
