@@ -325,8 +325,8 @@ public sealed unsafe class Mmu
         nint host = _memory.WritePages[page];
         if (host == 0) return entry | bits;
         if ((_memory.Bits[page] & PageBits.Code) != 0) _memory.Watcher!.CodeWritten(page);
+        _memory.MarkDirty(page);
         *(uint*)(host + (nint)(at & 0xfff)) = entry | bits;
-        _memory.Bits[page] |= PageBits.Dirty;
         return entry | bits;
     }
 

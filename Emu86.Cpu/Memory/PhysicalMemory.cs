@@ -33,6 +33,13 @@ public interface IPageWatcher
     void MappingChanged();
 }
 
+/// <summary>Keeps what pages held.</summary>
+public interface IPageKeeper
+{
+    /// <summary>A RAM page that was clean is about to be written for the first time since the memory hash was last brought up to date.</summary>
+    void BeforeFirstWrite(uint page);
+}
+
 /// <summary>Physical memory. RAM below <see cref="RamBytes"/>; the board places ROM and windows over it or above it.
 /// Unclaimed addresses read as all ones and ignore writes.</summary>
 public sealed unsafe class PhysicalMemory : IDisposable
@@ -74,6 +81,17 @@ public sealed unsafe class PhysicalMemory : IDisposable
     public ulong* CodeChunks { get; }
 
     public IPageWatcher? Watcher { get; set; }
+
+    /// <summary>Told of first writes; null: nobody wants to know.</summary>
+    public IPageKeeper? Keeper { get; set; }
+
+    /// <summary>The page is about to be written.</summary>
+    public void MarkDirty(uint page)
+    {
+        if ((Bits[page] & PageBits.Dirty) != 0) return;
+        Keeper?.BeforeFirstWrite(page);
+        Bits[page] |= PageBits.Dirty;
+    }
 
     /// <summary>The page's RAM, whatever is mapped over it.</summary>
     public Span<byte> RamPage(uint page) => new(_ram + ((nuint)page << 12), 4096);
@@ -137,9 +155,9 @@ public sealed unsafe class PhysicalMemory : IDisposable
             if (WritePages[page] != 0)
             {
                 if ((Bits[page] & PageBits.Code) != 0) Watcher!.CodeWritten(page);
+                MarkDirty(page);
                 source[..chunk].CopyTo(new Span<byte>((byte*)WritePages[page] + (physical & 0xfff), chunk));
                 if ((Bits[page] & PageBits.PageTable) != 0) Watcher!.PageTableWritten(page, physical & 0xfff, (uint)chunk);
-                Bits[page] |= PageBits.Dirty;
             }
             else
             {

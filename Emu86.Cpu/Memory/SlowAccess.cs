@@ -206,10 +206,10 @@ public static unsafe class SlowAccess
             PageBits bits = memory.Bits[page];
             if ((bits & PageBits.Code) != 0 && (memory.CodeChunks[page] & Chunks(physical, size)) != 0) memory.Watcher!.CodeWritten(page);
             bool matters = (bits & PageBits.PageTable) != 0 && Ctx.ProcessorOf(c).Mmu.WriteMatters(page, physical & 0xfff, size);
+            memory.MarkDirty(page);
             byte* p = (byte*)host + (physical & 0xfff);
             for (uint n = 0; n < size; n++) p[n] = (byte)(value >> (int)(8 * n));
             if (matters) memory.Watcher!.PageTableWritten(page, physical & 0xfff, size);
-            memory.Bits[page] |= PageBits.Dirty;
             return;
         }
         for (uint n = 0; n < size;)

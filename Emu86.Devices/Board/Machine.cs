@@ -138,6 +138,28 @@ public sealed class Machine : IDisposable
         return Snapshot.HashesOf(_board, _memoryHash.Compute());
     }
 
+    /// <summary>The hashes of all pages of RAM, 4 KiB each, as <see cref="StateHash"/> last found them.</summary>
+    public ReadOnlySpan<ulong> PageHashes => _memoryHash.Pages;
+
+    /// <summary>RAM pages not written since <see cref="StateHash"/> whose content has changed all the same: the host's memory is failing,
+    /// or the emulator writes where it should not. Looks at all of them.</summary>
+    public IReadOnlyList<uint> FindDamagedPages() => _memoryHash.FindDamaged();
+
+    /// <summary>Such a page that a state hash came across since the last call; null when there was none.</summary>
+    public uint? TakeDamagedPage()
+    {
+        uint? page = _memoryHash.DamagedPage;
+        _memoryHash.DamagedPage = null;
+        return page;
+    }
+
+    /// <summary>How many clean pages each state hash looks at again.</summary>
+    public int ScrubPages
+    {
+        get => _memoryHash.ScrubPages;
+        set => _memoryHash.ScrubPages = value;
+    }
+
     /// <summary>Writes the whole state (with the configuration). Disk contents are not part of it.</summary>
     public void Save(IBufferWriter<byte> output)
     {

@@ -16,8 +16,12 @@ internal sealed unsafe class MemoryHash(PhysicalMemory memory, Mmu mmu)
     /// <summary>Clean pages that are checked at each hash.</summary>
     public int ScrubPages { get; set; } = 128;
 
-    /// <summary>A clean page whose content is not what it was: memory of the host is failing, or the emulator has a bug. -1: none.</summary>
-    public int DamagedPage { get; private set; } = -1;
+    /// <summary>A clean page whose content is not what it was: memory of the host is failing, or the emulator has a bug. Null: none
+    /// was found. The hash takes the page as it is now from the next time on, so that each damage is found once.</summary>
+    public uint? DamagedPage { get; set; }
+
+    /// <summary>The hashes of all pages as <see cref="Compute"/> last left them.</summary>
+    public ReadOnlySpan<ulong> Pages => _pages;
 
     public UInt128 Compute()
     {
@@ -32,8 +36,21 @@ internal sealed unsafe class MemoryHash(PhysicalMemory memory, Mmu mmu)
         // Writes to pages that are clean now must be seen again.
         if (anyDirty) mmu.FlushAll();
         _complete = true;
+        UInt128 hash = XxHash128.HashToUInt128(MemoryMarshal.AsBytes<ulong>(_pages));
         Scrub();
-        return XxHash128.HashToUInt128(MemoryMarshal.AsBytes<ulong>(_pages));
+        return hash;
+    }
+
+    /// <summary>Looks at all pages that were not written since the last <see cref="Compute"/>.</summary>
+    /// <returns>Those whose content is not what it was.</returns>
+    public List<uint> FindDamaged()
+    {
+        var damaged = new List<uint>();
+        for (uint page = 0; _complete && page < _pages.Length; page++)
+        {
+            if ((memory.Bits[page] & PageBits.Dirty) == 0 && HashOf(page) != _pages[page]) damaged.Add(page);
+        }
+        return damaged;
     }
 
     /// <summary>Everything may have changed (a snapshot was loaded).</summary>
@@ -43,7 +60,12 @@ internal sealed unsafe class MemoryHash(PhysicalMemory memory, Mmu mmu)
     {
         for (int n = 0; n < int.Min(ScrubPages, _pages.Length); n++)
         {
-            if (HashOf((uint)_scrubAt) != _pages[_scrubAt]) DamagedPage = _scrubAt;
+            ulong now = HashOf((uint)_scrubAt);
+            if (now != _pages[_scrubAt])
+            {
+                DamagedPage ??= (uint)_scrubAt;
+                _pages[_scrubAt] = now;
+            }
             _scrubAt = (_scrubAt + 1) % _pages.Length;
         }
     }

@@ -27,7 +27,19 @@ public static class Snapshot
         }
     }
 
+    /// <summary>What a page of RAM holds, or held.</summary>
+    internal delegate ReadOnlySpan<byte> PageSource(uint page);
+
     internal static void Write(Board board, MachineConfig config, IBufferWriter<byte> output)
+    {
+        var units = new ArrayBufferWriter<byte>(1 << 16);
+        var lengths = new List<int>();
+        CollectUnits(board, units, lengths);
+        Write(board, config, units.WrittenSpan, lengths, page => board.Memory.RamPage(page), output);
+    }
+
+    /// <summary>Writes a snapshot from units' bytes and pages that may be of an earlier position than the board's.</summary>
+    internal static void Write(Board board, MachineConfig config, ReadOnlySpan<byte> unitBytes, List<int> unitLengths, PageSource pageOf, IBufferWriter<byte> output)
     {
         var writer = new MessagePackWriter(output);
         writer.WriteArrayHeader(5);
@@ -35,29 +47,43 @@ public static class Snapshot
         writer.Write(FormatVersion);
         MessagePackSerializer.Serialize(ref writer, config);
         writer.WriteMapHeader(board.Units.Count);
-        var unitBytes = new ArrayBufferWriter<byte>(4096);
-        foreach (IStateful unit in board.Units)
+        for (int n = 0; n < unitLengths.Count; n++)
         {
-            Collect(unit, unitBytes);
-            writer.Write(unit.StateName);
+            writer.Write(board.Units[n].StateName);
             writer.WriteArrayHeader(2);
-            writer.Write(unit.StateVersion);
-            writer.Write(unitBytes.WrittenSpan);
+            writer.Write(board.Units[n].StateVersion);
+            writer.Write(unitBytes[..unitLengths[n]]);
+            unitBytes = unitBytes[unitLengths[n]..];
         }
         uint pages = board.Memory.RamBytes >> 12;
         var stored = new List<uint>();
         for (uint page = 0; page < pages; page++)
         {
-            if (board.Memory.RamPage(page).ContainsAnyExcept((byte)0)) stored.Add(page);
+            if (pageOf(page).ContainsAnyExcept((byte)0)) stored.Add(page);
         }
         writer.WriteMapHeader(stored.Count);
         foreach (uint page in stored)
         {
             writer.Write(page);
-            writer.Write(board.Memory.RamPage(page));
+            writer.Write(pageOf(page));
             if (page % 64 == 63) writer.Flush();
         }
         writer.Flush();
+    }
+
+    /// <summary>All units' bytes, one after the other.</summary>
+    internal static void CollectUnits(Board board, ArrayBufferWriter<byte> bytes, List<int> lengths)
+    {
+        bytes.ResetWrittenCount();
+        lengths.Clear();
+        int before = 0;
+        foreach (IStateful unit in board.Units)
+        {
+            var writer = new StateWriter(bytes);
+            unit.Save(ref writer);
+            lengths.Add(bytes.WrittenCount - before);
+            before = bytes.WrittenCount;
+        }
     }
 
     internal static void Read(Board board, MachineConfig config, ReadOnlySequence<byte> snapshot)

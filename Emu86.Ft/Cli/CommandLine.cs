@@ -77,6 +77,8 @@ public static class CommandLine
     private static readonly Option<string> Name = Text("Replication", "--name", "GUEST", "The guest's name at the arbiter (default default)");
     private static readonly Option<bool> OverwriteDisk = Flag("Replication", "--overwrite-disk", "Backup: let another disk's image be overwritten");
     private static readonly Option<bool> ForceStaleDisk = Flag("Replication", "--force-stale-disk", "Start on a disk copy that is not current");
+    private static readonly Option<ulong?> Scrub = Number("Replication", "--scrub", "S", "Guest time in which all memory is looked at for flipped bits (default 300)");
+    private static readonly Option<string> EvidenceMemory = Text("Replication", "--evidence-memory", "SIZE", "Backup: what is kept to replay a divergence (default 64M)");
     private static readonly Option<string> StateDir = Text("Replication", "--state-dir", "DIR", "Arbiter file, evidence, locks (default: per user)");
     private static readonly Option<string> LogFormat = Text("Replication", "--log-format", "FORMAT", "text or json (default text)");
 
@@ -171,6 +173,8 @@ public static class CommandLine
             MaxLagMs = Milliseconds(p, MaxLag, 100),
             HashEveryMs = Milliseconds(p, HashEvery, 1000),
             Name = p.GetValue(Name) ?? "default",
+            ScrubSeconds = Seconds(p, Scrub, 300),
+            EvidenceBytes = p.GetValue(EvidenceMemory) is { } evidence ? Values.Size("--evidence-memory", evidence) : 64L << 20,
             OverwriteDisk = p.GetValue(OverwriteDisk),
             ForceStaleDisk = p.GetValue(ForceStaleDisk),
             StateDir = p.GetValue(StateDir),
@@ -220,6 +224,13 @@ public static class CommandLine
         ulong? value = p.GetValue(option);
         if (value is null) return otherwise;
         return value is >= 1 and <= 3_600_000 ? (int)value : throw new UsageException($"{option.Name} takes 1 to 3600000 milliseconds");
+    }
+
+    private static int Seconds(ParseResult p, Option<ulong?> option, int otherwise)
+    {
+        ulong? value = p.GetValue(option);
+        if (value is null) return otherwise;
+        return value is >= 1 and <= 1_000_000 ? (int)value : throw new UsageException($"{option.Name} takes 1 to 1000000 seconds");
     }
 
     private static Option<bool> Flag(string group, string name, string description) => Row(group, new Option<bool>(name) { Description = description });

@@ -96,6 +96,12 @@ public sealed record RunOptions
     public int MaxLagMs { get; init; } = 100;
     public int HashEveryMs { get; init; } = 1000;
     public string Name { get; init; } = "default";
+    /// <summary>Bound of what a backup keeps for evidence of a divergence, in bytes.</summary>
+    public long EvidenceBytes { get; init; } = 64L << 20;
+
+    /// <summary>All clean memory is looked at again within so many seconds of guest time.</summary>
+    public int ScrubSeconds { get; init; } = 300;
+
     public bool OverwriteDisk { get; init; }
     public bool ForceStaleDisk { get; init; }
     public string? StateDir { get; init; }

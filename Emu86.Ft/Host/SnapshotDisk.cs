@@ -4,7 +4,10 @@ using Emu86.Devices;
 namespace Emu86.Ft.Host;
 
 /// <summary>A store with at most one snapshot. Reading the snapshot is for another thread than the one that writes.</summary>
-public sealed class SnapshotDisk(IBlockStore store) : IBlockStore
+/// <param name="store">What the guest uses.</param>
+/// <param name="spillDirectory">Where kept blocks go that do not fit into memory; null: all are kept in memory.</param>
+/// <param name="memoryMax">Bytes of kept blocks in memory.</param>
+public sealed class SnapshotDisk(IBlockStore store, string? spillDirectory = null, long memoryMax = 64 << 20) : IBlockStore
 {
     /// <summary>Blocks of snapshots, in bytes; the last one of a disk may be shorter.</summary>
     public const int BlockBytes = 64 << 10;
@@ -12,7 +15,12 @@ public sealed class SnapshotDisk(IBlockStore store) : IBlockStore
     private const int BlockSectors = BlockBytes / 512;
 
     private readonly Lock _lock = new();
-    private Dictionary<long, byte[]>? _kept;
+
+    // Null for a block that is in the spill file, at its place on the disk.
+    private Dictionary<long, byte[]?>? _kept;
+    private SpillFile? _spill;
+    private long _memory;
+    private string? _broken;
 
     public long SectorCount => store.SectorCount;
 
@@ -23,12 +31,18 @@ public sealed class SnapshotDisk(IBlockStore store) : IBlockStore
     /// <summary>The content as it is now is kept for <see cref="ReadSnapshot"/>.</summary>
     public void BeginSnapshot()
     {
-        lock (_lock) _kept = [];
+        EndSnapshot();
+        lock (_lock) (_kept, _memory, _broken) = ([], 0, null);
     }
 
     public void EndSnapshot()
     {
-        lock (_lock) _kept = null;
+        lock (_lock)
+        {
+            _kept = null;
+            _spill?.Dispose();
+            _spill = null;
+        }
     }
 
     /// <summary>A block as it was when the snapshot began.</summary>
@@ -38,7 +52,12 @@ public sealed class SnapshotDisk(IBlockStore store) : IBlockStore
         lock (_lock)
         {
             if (_kept is null) throw new IOException("the snapshot has ended");
-            return _kept.TryGetValue(block, out byte[]? kept) ? kept : ReadBlock(block) ?? throw new IOException($"block {block} cannot be read");
+            if (_broken is not null) throw new IOException(_broken);
+            if (!_kept.TryGetValue(block, out byte[]? kept)) return ReadBlock(block) ?? throw new IOException($"block {block} cannot be read");
+            if (kept is not null) return kept;
+            byte[] content = new byte[Length(block)];
+            _spill!.Read(block * BlockBytes, content);
+            return content;
         }
     }
 
@@ -48,12 +67,9 @@ public sealed class SnapshotDisk(IBlockStore store) : IBlockStore
     {
         lock (_lock)
         {
-            if (_kept is not null)
+            if (_kept is not null && _broken is null)
             {
-                for (long block = lba / BlockSectors; block <= (lba + source.Length / 512 - 1) / BlockSectors; block++)
-                {
-                    if (!_kept.ContainsKey(block) && ReadBlock(block) is { } content) _kept.Add(block, content);
-                }
+                for (long block = lba / BlockSectors; block <= (lba + source.Length / 512 - 1) / BlockSectors; block++) Keep(block);
             }
             return store.Write(lba, source);
         }
@@ -61,10 +77,38 @@ public sealed class SnapshotDisk(IBlockStore store) : IBlockStore
 
     public BlockResult Flush() => store.Flush();
 
+    // What cannot be kept ends the snapshot, not the guest.
+    private void Keep(long block)
+    {
+        if (_kept!.ContainsKey(block)) return;
+        byte[]? content = ReadBlock(block);
+        if (content is null)
+        {
+            _broken = $"block {block} cannot be read before it is written";
+            return;
+        }
+        if (spillDirectory is null || _memory < memoryMax)
+        {
+            _kept.Add(block, content);
+            _memory += content.Length;
+            return;
+        }
+        try
+        {
+            (_spill ??= new SpillFile(spillDirectory)).Write(block * BlockBytes, content);
+            _kept.Add(block, null);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            _broken = $"what the guest overwrites meanwhile cannot be kept in {spillDirectory}: {e.Message}";
+        }
+    }
+
+    private int Length(long block) => (int)Math.Min(BlockSectors, SectorCount - block * BlockSectors) * 512;
+
     private byte[]? ReadBlock(long block)
     {
-        long first = block * BlockSectors;
-        byte[] content = new byte[Math.Min(BlockSectors, SectorCount - first) * 512];
-        return store.Read(first, content) == BlockResult.Ok ? content : null;
+        byte[] content = new byte[Length(block)];
+        return store.Read(block * BlockSectors, content) == BlockResult.Ok ? content : null;
     }
 }

@@ -53,7 +53,7 @@ public static class MessageCodec
                 w.Write(m.Input.Data.Span);
                 break;
             case FrontierRecord m: Begin(ref w, 5); At(ref w, m.Position); w.Write(m.ReleasedUpTo); w.Write(m.DurableUpTo); w.Write(m.SentUs); break;
-            case StateHashRecord m: Begin(ref w, 3); At(ref w, m.Position); Hash(ref w, m.Hash); break;
+            case StateHashRecord m: Begin(ref w, 4); At(ref w, m.Position); Hash(ref w, m.Hash); w.Write(m.Units.Span); break;
             case ArmedRecord m: Begin(ref w, 1); w.Write(m.Epoch); break;
             case EpochRecord m: Begin(ref w, 3); At(ref w, m.Position); w.Write(m.Epoch); break;
             case HandOverRecord m: Begin(ref w, 2); At(ref w, m.Position); break;
@@ -62,6 +62,17 @@ public static class MessageCodec
             case RecordingEndMessage m: Begin(ref w, 3); At(ref w, m.Position); w.Write(m.Records); break;
             case RecordingSnapshotMessage m: Begin(ref w, 5); At(ref w, m.Position); Hash(ref w, m.StateHash); w.Write(m.StateBytes); w.Write(m.DiskBytes); break;
             case RecordingUnitHashesMessage m: Begin(ref w, 1); w.Write(m.Hashes.Span); break;
+            case RecordingEvidenceMessage m:
+                Begin(ref w, 9);
+                w.Write(m.Side);
+                w.Write(m.Epoch);
+                At(ref w, m.LastEqual);
+                At(ref w, m.Differs);
+                w.Write(m.What);
+                Hash(ref w, m.OwnHash);
+                w.Write(m.Problem);
+                break;
+            case RecordingPageHashesMessage m: Begin(ref w, 2); w.Write(m.FirstPage); w.Write(m.Hashes.Span); break;
             default: throw new ArgumentOutOfRangeException(nameof(message), message.Type, "a message without a layout");
         }
         w.Flush();
@@ -104,7 +115,7 @@ public static class MessageCodec
         MessageType.Heartbeat => new HeartbeatMessage(First(ref r, type, 3).ReadUInt64(), r.ReadBoolean(), r.ReadInt64()),
         MessageType.Input => new InputRecord(At(ref First(ref r, type, 7)), Input(ref r)),
         MessageType.Frontier => new FrontierRecord(At(ref First(ref r, type, 5)), r.ReadUInt64(), r.ReadUInt64(), r.ReadInt64()),
-        MessageType.StateHash => new StateHashRecord(At(ref First(ref r, type, 3)), Hash(ref r)),
+        MessageType.StateHash => new StateHashRecord(At(ref First(ref r, type, 4)), Hash(ref r), Bytes(ref r)),
         MessageType.Armed => new ArmedRecord(First(ref r, type, 1).ReadUInt64()),
         MessageType.Epoch => new EpochRecord(At(ref First(ref r, type, 3)), r.ReadUInt64()),
         MessageType.HandOver => new HandOverRecord(At(ref First(ref r, type, 2))),
@@ -113,6 +124,8 @@ public static class MessageCodec
         MessageType.RecordingEnd => new RecordingEndMessage(At(ref First(ref r, type, 3)), r.ReadUInt64()),
         MessageType.RecordingSnapshot => new RecordingSnapshotMessage(At(ref First(ref r, type, 5)), Hash(ref r), r.ReadUInt64(), r.ReadUInt64()),
         MessageType.RecordingUnitHashes => new RecordingUnitHashesMessage(Bytes(ref First(ref r, type, 1))),
+        MessageType.RecordingEvidence => new RecordingEvidenceMessage(Text(ref First(ref r, type, 9)), r.ReadUInt64(), At(ref r), At(ref r), Text(ref r), Hash(ref r), Text(ref r)),
+        MessageType.RecordingPageHashes => new RecordingPageHashesMessage(First(ref r, type, 2).ReadUInt64(), Bytes(ref r)),
         _ => throw new ProtocolException($"a message of the unknown type {(byte)type}"),
     };
 

@@ -31,6 +31,8 @@ public enum MessageType : byte
     RecordingEnd = 61,
     RecordingSnapshot = 62,
     RecordingUnitHashes = 63,
+    RecordingEvidence = 64,
+    RecordingPageHashes = 65,
 }
 
 public abstract class Message(MessageType type)
@@ -72,11 +74,16 @@ public sealed class FrontierRecord(Position position, ulong releasedUpTo, ulong 
 }
 
 /// <summary>The hash of the whole state at this place in the log, to be compared by whoever executes it.</summary>
-public sealed class StateHashRecord(Position position, UInt128 hash) : LogRecord(MessageType.StateHash)
+/// <param name="position">Where.</param>
+/// <param name="hash">Of everything.</param>
+/// <param name="units">4 bytes for each unit of the machine, in the board's order, to name what differs; may be empty.</param>
+public sealed class StateHashRecord(Position position, UInt128 hash, ReadOnlyMemory<byte> units = default) : LogRecord(MessageType.StateHash)
 {
     public Position Position { get; } = position;
 
     public UInt128 Hash { get; } = hash;
+
+    public ReadOnlyMemory<byte> Units { get; } = units;
 }
 
 /// <summary>From its receipt on the backup may go live, by winning the epoch after this one.</summary>
@@ -307,6 +314,39 @@ public sealed class RecordingSnapshotMessage(Position position, UInt128 stateHas
 /// <summary>In a recording, after each state hash: the hash of every unit (16 bytes each, board order), to name what differs.</summary>
 public sealed class RecordingUnitHashesMessage(ReadOnlyMemory<byte> hashes) : Message(MessageType.RecordingUnitHashes)
 {
+    public ReadOnlyMemory<byte> Hashes { get; } = hashes;
+}
+
+/// <summary>First in a recording that is evidence of a divergence, before the snapshot of the last position at which the sides agreed.</summary>
+/// <param name="side">Who wrote it: "backup" or "primary".</param>
+/// <param name="epoch">Under which the log was written.</param>
+/// <param name="lastEqual">Where both sides were known to be equal.</param>
+/// <param name="differs">Where they were found to differ, or where this side's execution went another way.</param>
+/// <param name="what">A sentence: which units or pages differ, as far as this side knows.</param>
+/// <param name="ownHash">Of this side's state at <paramref name="differs"/>.</param>
+/// <param name="problem">Why the evidence cannot be replayed; empty when it can.</param>
+public sealed class RecordingEvidenceMessage(string side, ulong epoch, Position lastEqual, Position differs, string what, UInt128 ownHash, string problem) : Message(MessageType.RecordingEvidence)
+{
+    public string Side { get; } = side;
+
+    public ulong Epoch { get; } = epoch;
+
+    public Position LastEqual { get; } = lastEqual;
+
+    public Position Differs { get; } = differs;
+
+    public string What { get; } = what;
+
+    public UInt128 OwnHash { get; } = ownHash;
+
+    public string Problem { get; } = problem;
+}
+
+/// <summary>In evidence: hashes (8 bytes each) of consecutive RAM pages of the side that wrote it, where the states differed.</summary>
+public sealed class RecordingPageHashesMessage(ulong firstPage, ReadOnlyMemory<byte> hashes) : Message(MessageType.RecordingPageHashes)
+{
+    public ulong FirstPage { get; } = firstPage;
+
     public ReadOnlyMemory<byte> Hashes { get; } = hashes;
 }
 

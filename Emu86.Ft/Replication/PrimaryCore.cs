@@ -214,9 +214,12 @@ public sealed class PrimaryCore
     }
 
     /// <summary>The hash that TakeStateHash asked for, at <see cref="Position"/>.</summary>
-    public void StateHash(long nowUs, UInt128 hash)
+    /// <param name="nowUs">Host time.</param>
+    /// <param name="hash">Of the whole state.</param>
+    /// <param name="units">4 bytes for each unit, for the other side's evidence; may be empty.</param>
+    public void StateHash(long nowUs, UInt128 hash, ReadOnlyMemory<byte> units = default)
     {
-        if (Observe(nowUs)) Append(new StateHashRecord(Position, hash));
+        if (Observe(nowUs)) Append(new StateHashRecord(Position, hash, units));
     }
 
     /// <summary>Shared disk: all writes among the outputs up to this ordinal are durable.</summary>

@@ -1,6 +1,7 @@
 // Recordings: the same frames as on the wire. Header, configuration, start snapshot, then log records with snapshots and unit
 // hashes between them, end record.
 using System.Buffers;
+using System.Buffers.Binary;
 using Emu86.Devices;
 
 namespace Emu86.Ft.Replication;
@@ -52,11 +53,40 @@ public sealed class RecordingWriter
     /// <param name="stateHash">Of the state.</param>
     /// <param name="state">As the machine saves it.</param>
     /// <param name="disks">Sectors written since the snapshot before this one, in runs of at most <see cref="RecordingReader.ChunkBytes"/>.</param>
-    public void Snapshot(Position position, UInt128 stateHash, ChunkedBuffer state, IReadOnlyList<DiskRun> disks)
+    public void Snapshot(Position position, UInt128 stateHash, ChunkedBuffer state, IReadOnlyList<DiskRun> disks) =>
+        Snapshot(position, stateHash, state, disks.Sum(d => (long)d.Data.Length), disks, () => { });
+
+    /// <summary>The same for disk blocks that need not all be in memory.</summary>
+    /// <param name="position">Of the state.</param>
+    /// <param name="stateHash">Of the state.</param>
+    /// <param name="state">As the machine saves it.</param>
+    /// <param name="diskBytes">Length of all runs together.</param>
+    /// <param name="disks">The runs; each is written before the next is asked for.</param>
+    /// <param name="written">Called after each run: what was written so far may be taken away.</param>
+    public void Snapshot(Position position, UInt128 stateHash, ChunkedBuffer state, long diskBytes, IEnumerable<DiskRun> disks, Action written)
     {
-        Write(new RecordingSnapshotMessage(position, stateHash, (ulong)state.Length, (ulong)disks.Sum(d => (long)d.Data.Length)));
+        Write(new RecordingSnapshotMessage(position, stateHash, (ulong)state.Length, (ulong)diskBytes));
         Chunks(state);
-        foreach (DiskRun run in disks) Write(new CloneDiskBlocksMessage(run.Drive, (ulong)run.Lba, run.Data));
+        foreach (DiskRun run in disks)
+        {
+            Write(new CloneDiskBlocksMessage(run.Drive, (ulong)run.Lba, run.Data));
+            written();
+        }
+    }
+
+    /// <summary>Makes the recording evidence: to be called first.</summary>
+    /// <param name="evidence">What is known.</param>
+    /// <param name="pages">Hashes of this side's pages where the states differed; may be empty.</param>
+    public void Evidence(RecordingEvidenceMessage evidence, ReadOnlySpan<ulong> pages)
+    {
+        Write(evidence);
+        for (int first = 0; first < pages.Length; first += RecordingReader.ChunkBytes / 8)
+        {
+            ReadOnlySpan<ulong> part = pages.Slice(first, int.Min(RecordingReader.ChunkBytes / 8, pages.Length - first));
+            byte[] hashes = new byte[8 * part.Length];
+            for (int n = 0; n < part.Length; n++) BinaryPrimitives.WriteUInt64LittleEndian(hashes.AsSpan(8 * n), part[n]);
+            Write(new RecordingPageHashesMessage((ulong)first, hashes));
+        }
     }
 
     /// <summary>Ends the recording; without this it counts as cut off.</summary>
@@ -114,20 +144,20 @@ public sealed class RecordingReader
     /// <summary>Set when the last message has been read.</summary>
     public RecordingEndMessage? End { get; private set; }
 
-    /// <returns>The next log record, snapshot or unit hashes; null at the end of a complete recording. What belongs to a snapshot is
+    /// <returns>The next log record, snapshot, unit hashes or part of evidence; null at the end of a complete recording. What belongs to a snapshot is
     /// passed over unless <see cref="ReadSnapshot"/> is called before the next call.</returns>
     /// <exception cref="ProtocolException">Damaged or cut off.</exception>
     public Message? Read()
     {
         if (End is not null) return null;
-        if (_unread is not null) ReadSnapshot(keepState: false);
+        if (_unread is not null) ReadSnapshot(keepState: false, _ => { });
         Message message = Next();
         switch (message)
         {
             case LogRecord:
                 _records++;
                 return message;
-            case RecordingUnitHashesMessage:
+            case RecordingUnitHashesMessage or RecordingEvidenceMessage or RecordingPageHashesMessage:
                 return message;
             case RecordingSnapshotMessage snapshot:
                 _unread = snapshot;
@@ -146,10 +176,16 @@ public sealed class RecordingReader
     /// <exception cref="ProtocolException">Damaged or cut off.</exception>
     public (ChunkedBuffer? State, IReadOnlyList<DiskRun> Disks) ReadSnapshot(bool keepState)
     {
+        var disks = new List<DiskRun>();
+        return (ReadSnapshot(keepState, disks.Add), disks);
+    }
+
+    /// <summary>The same for disk blocks that need not all be in memory: each is handed over as it is read.</summary>
+    public ChunkedBuffer? ReadSnapshot(bool keepState, Action<DiskRun> disk)
+    {
         RecordingSnapshotMessage snapshot = _unread ?? throw new InvalidOperationException("no snapshot was read");
         _unread = null;
         ChunkedBuffer? state = Content("snapshot", snapshot.StateBytes, _stateBytesMax, keepState);
-        var disks = new List<DiskRun>();
         for (ulong got = 0; got < snapshot.DiskBytes;)
         {
             CloneDiskBlocksMessage blocks = Next() as CloneDiskBlocksMessage ?? throw new ProtocolException("a snapshot in the recording lacks disk blocks");
@@ -158,9 +194,9 @@ public sealed class RecordingReader
             {
                 throw new ProtocolException("a snapshot in the recording has disk blocks out of place");
             }
-            disks.Add(new DiskRun(blocks.Disk, (long)blocks.FirstBlock, blocks.Data));
+            disk(new DiskRun(blocks.Disk, (long)blocks.FirstBlock, blocks.Data));
         }
-        return (state, disks);
+        return state;
     }
 
     // Grown as the content arrives: a damaged length alone makes nobody allocate.

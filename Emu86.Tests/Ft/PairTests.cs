@@ -215,7 +215,7 @@ public sealed class PairTests : IDisposable
         backup.WaitFor("role backup");
         using TcpClient other = new("127.0.0.1", _port);
         other.GetStream().Write([.. "EMU86LOG"u8, 99, 0, 0, 0]);
-        backup.WaitFor("protocol version 99; this program speaks version 1");
+        backup.WaitFor("protocol version 99; this program speaks version 2");
     }
 
     [Fact]
@@ -298,13 +298,20 @@ public sealed class PairTests : IDisposable
         }
         Assert.Equal(HttpStatusCode.OK, PairProcess.Post(status, "/control/reset").Code);
         string line = backup.WaitFor("emu86: diverged at count");
-        Assert.True(File.Exists(line[(line.IndexOf("evidence in ", StringComparison.Ordinal) + 12)..]));
+        string evidence = line[(line.IndexOf("evidence in ", StringComparison.Ordinal) + 12)..];
         line = primary.WaitFor("emu86: diverged at count");
-        string evidence = File.ReadAllText(line[(line.IndexOf("evidence in ", StringComparison.Ordinal) + 12)..]);
-        Assert.Contains(" Reset ", System.Text.Json.JsonDocument.Parse(evidence).RootElement.GetProperty("inputs").ToString());
+        string known = line[(line.IndexOf("evidence in ", StringComparison.Ordinal) + 12)..];
         Assert.DoesNotContain("went live", backup.Text);
         primary.WaitFor("protected by", nth: 2);
         primary.WaitForStatus(status, s => s.GetProperty("diverged").GetInt32() == 1 && s.GetProperty("protected").GetBoolean());
+        // The image has gone on; the evidence holds what the guest read.
+        Emu86Process replay = Emu86Process.Run(TimeSpan.FromSeconds(60), "--replay", evidence, "--serial", "null");
+        Assert.Contains("this replay repeats the backup's run", replay.Errors);
+        Assert.Equal(4, replay.ExitCode);
+        replay = Emu86Process.Run(TimeSpan.FromSeconds(60), "--replay", known);
+        Assert.Contains("evidence of the primary, epoch 1: diverged at count", replay.Errors);
+        Assert.Contains("this evidence cannot be replayed: the primary keeps no earlier states", replay.Errors);
+        Assert.Equal(1, replay.ExitCode);
     }
 
     [Fact]

@@ -35,7 +35,7 @@ public sealed class FrameCodecTests
         new HeartbeatMessage(77, true, -1),
         new InputRecord(At, new(InputKind.NetFrame, 2, 3, 4, Blob)) { Lsn = 1 },
         new FrontierRecord(At, 1, 2, 3) { Lsn = 2 },
-        new StateHashRecord(At, 99) { Lsn = 3 },
+        new StateHashRecord(At, 99, Blob) { Lsn = 3 },
         new ArmedRecord(3) { Lsn = 4 },
         new EpochRecord(At, 4) { Lsn = 5 },
         new HandOverRecord(At) { Lsn = 6 },
@@ -44,6 +44,8 @@ public sealed class FrameCodecTests
         new RecordingEndMessage(At, 7),
         new RecordingSnapshotMessage(At, 98, 4, 512),
         new RecordingUnitHashesMessage(Blob),
+        new RecordingEvidenceMessage("backup", 3, At, At, "memory differs", 97, "too much changed"),
+        new RecordingPageHashesMessage(5, Blob),
     ];
 
     [Fact]

@@ -19,10 +19,12 @@ internal sealed class BackupDriver : ICoreEvents
     private readonly PairHost _host;
     private readonly BackupCore _core;
     private readonly GatedOutputs _outputs = new();
-    private readonly Evidence _evidence;
+    private readonly BackupEvidence _evidence;
+    private (ulong Lsn, Position At, UInt128 OwnHash, Position? Target)? _diverged;
     private CloneReceiver? _clone;
     private Machine? _machine;
     private Position? _target;
+    private (UInt128 Hash, Position? Missed) _ownHash;
     private World? _world;
     private ulong _slice = 10_000;
     private long _heardUs;
@@ -35,7 +37,7 @@ internal sealed class BackupDriver : ICoreEvents
     public BackupDriver(PairHost host)
     {
         _host = host;
-        _evidence = new Evidence(host.StateDirectory, host.Options.Name, "backup");
+        _evidence = new BackupEvidence(host.StateDirectory, host.Options.Name, host.Options.EvidenceBytes);
         _core = new BackupCore(host.Protocol, new BackupStart
         {
             Self = host.Self,
@@ -100,8 +102,9 @@ internal sealed class BackupDriver : ICoreEvents
         else
         {
             if (message is CloneBeginMessage or CloneStateMessage or CloneDiskHashesMessage or CloneDiskBlocksMessage && _core.Phase == BackupPhase.Cloning) TakeCloned(message);
-            if (message is InputRecord input) _evidence.Input(input.Lsn, input.Position, input.Input);
+            ulong before = _core.ReceivedLsn;
             _core.Received(Now, link.Id, message);
+            if (message is LogRecord record && _core.ReceivedLsn > before) _evidence.Received(record);
         }
         Pump();
     }
@@ -173,8 +176,7 @@ internal sealed class BackupDriver : ICoreEvents
         else if (reason != StopReason.Limit || limit == target)
         {
             _target = null;
-            UInt128 hash = machine.StateHash();
-            _evidence.Hashed(machine.Position, _core.ExecutedLsn + 1, hash, machine);
+            _ownHash = (machine.StateHash(), target);
             _core.CannotFollow(Now);
         }
         Pump();
@@ -202,12 +204,13 @@ internal sealed class BackupDriver : ICoreEvents
             case ActionKind.LoadClone: LoadClone(); break;
             case ActionKind.DiscardGuest: Discard(); break;
             case ActionKind.RunTo: _target = action.Position; break;
-            case ActionKind.WriteEvidence: WriteEvidence(action.Number, action.Position); break;
+            case ActionKind.WriteEvidence: _diverged = (action.Number, action.Position, _ownHash.Hash, _ownHash.Missed); break;
             case ActionKind.TakeOverWorld: _world = World.TakeOver(_host.Options, _host.Queue, _host.Report, _machine!.Config.Mac, _core.TakeOver.Epoch); break;
             case ActionKind.Release: _world!.Outputs.Emit(action.Output!); break;
             case ActionKind.CloseListener: _host.CloseListener(); break;
             case ActionKind.BecomePrimary: BecomePrimary(action.Number, action.Position); break;
             case ActionKind.Exit:
+                if (_diverged is not null) WriteEvidence();
                 if (action.Text!.Length > 0) _host.Report.Say(action.Text);
                 _exitCode = (int)action.Number;
                 break;
@@ -220,9 +223,11 @@ internal sealed class BackupDriver : ICoreEvents
     private void TakeStateHash(Position at)
     {
         UInt128 hash = _machine!.StateHash();
-        byte[] units = _evidence.Hashed(at, _core.ExecutedLsn + 1, hash, _machine);
+        _ownHash = (hash, null);
         Status.HashesChecked++;
-        _core.StateHash(Now, hash, units);
+        ulong lsn = _core.ExecutedLsn + 1;
+        _core.StateHash(Now, hash, UnitHashes.Bytes(_machine.StateHashes()));
+        if (!_core.Actions.Exists(a => a.Kind == ActionKind.WriteEvidence)) _evidence.Agreed(lsn, hash);
     }
 
     private void LoadClone()
@@ -233,8 +238,10 @@ internal sealed class BackupDriver : ICoreEvents
         try
         {
             _outputs.Drain(_ => { });
-            _machine = _clone!.Load(_outputs, _host.Protocol);
+            DiskHistory?[] histories = [.. _clone!.Disks.Select(d => d is null ? null : _evidence.Keep(d))];
+            _machine = _clone.Load(histories, _outputs, _host.Protocol);
             hash = _machine.StateHash();
+            _evidence.Attach(_machine, histories, _core.ExecutedLsn, hash);
             _clone.MarkCurrent();
         }
         catch (HostException e)
@@ -247,7 +254,9 @@ internal sealed class BackupDriver : ICoreEvents
 
     private void Discard()
     {
+        if (_diverged is not null) WriteEvidence();
         _target = null;
+        _evidence.Clear();
         _machine?.Dispose();
         _machine = null;
         _clone?.Dispose();
@@ -255,17 +264,23 @@ internal sealed class BackupDriver : ICoreEvents
         _outputs.Drain(_ => { });
     }
 
-    private void WriteEvidence(ulong lsn, Position at)
+    // The primary is told first: a large state takes a while to write.
+    private void WriteEvidence()
     {
-        Status.HashesChecked--;
+        (ulong lsn, Position at, UInt128 own, Position? target) = _diverged!.Value;
+        _diverged = null;
+        if (target is null) Status.HashesChecked--;
         Status.Diverged++;
-        string file = _evidence.Write(at, lsn, _sessionEpoch, default);
+        _host.Heartbeats.Excuse(LoadMaxUs);
+        string file = _evidence.Write(lsn, _sessionEpoch, own, target);
+        _host.Heartbeats.Excused();
         _host.Report.Say($"diverged at count {at.Count}, evidence in {file}");
     }
 
     private void BecomePrimary(ulong epoch, Position position)
     {
         _world!.Flush();
+        _evidence.Clear();
         TakeOver state = _core.TakeOver;
         Status.Failovers++;
         _host.Report.Say($"went live epoch {epoch} at count {position.Count}, outage {(Now - _heardUs) / 1000} ms");

@@ -46,7 +46,10 @@ internal sealed class CloneReceiver(RunOptions options, Hello hello, Link link) 
     }
 
     /// <summary>The machine, at the clone's position. Throws <see cref="HostException"/> with the reason when there is none.</summary>
-    public Machine Load(IOutputSink outputs, ProtocolOptions protocol)
+    /// <param name="disks">Views of <see cref="Disks"/>.</param>
+    /// <param name="outputs">Where its outputs go.</param>
+    /// <param name="protocol">Must be the primary's.</param>
+    public Machine Load(IReadOnlyList<IBlockStore?> disks, IOutputSink outputs, ProtocolOptions protocol)
     {
         if (Problem is not null) throw new HostException(Problem);
         if ((ulong)_state.Length != _stateBytes) throw new HostException("the state is incomplete");
@@ -54,7 +57,7 @@ internal sealed class CloneReceiver(RunOptions options, Hello hello, Link link) 
         {
             MachineConfig config = Snapshot.ReadConfig(_state.ToSequence());
             Compare(config, protocol);
-            Machine machine = MachineBuilder.Build(config, Disks, outputs);
+            Machine machine = MachineBuilder.Build(config, disks, outputs);
             machine.Restore(_state.ToSequence());
             return machine;
         }
@@ -100,7 +103,7 @@ internal sealed class CloneReceiver(RunOptions options, Hello hello, Link link) 
         {
             long sectors = (long)begin.DiskSectors[n];
             if (sectors == 0 && options.Disks[n] is { } surplus) throw new HostException($"--{Drive(n)} {surplus.Path} is given here, but the primary's machine has no such disk");
-            if (sectors != 0) Disks[n] = new SnapshotDisk(_disks[n] = OpenDisk(n, sectors));
+            if (sectors != 0) Disks[n] = new SnapshotDisk(_disks[n] = OpenDisk(n, sectors), StateDirectories.Of(options));
         }
     }
 

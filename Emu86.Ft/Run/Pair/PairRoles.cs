@@ -79,7 +79,7 @@ internal sealed class PrimaryDisks : IDisposable
     {
         _options = options;
         _images = MachineBuilder.OpenDisks(options);
-        Stores = [.. _images.Select(d => d is null ? null : new SnapshotDisk(d))];
+        Stores = [.. _images.Select(d => d is null ? null : new SnapshotDisk(d, StateDirectories.Of(options)))];
     }
 
     public SnapshotDisk?[] Stores { get; }

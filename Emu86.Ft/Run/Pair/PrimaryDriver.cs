@@ -23,7 +23,7 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
     private readonly LiveLoop _loop;
     private readonly ReadOnlyMemory<byte> _heartbeatKey;
     private readonly Action<ulong> _epochWon;
-    private readonly Evidence _evidence;
+    private readonly PrimaryEvidence _evidence;
     private readonly Queue<ulong> _hashes = new();
     private CloneSender? _clone;
     private IPEndPoint? _peer;
@@ -48,7 +48,7 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
         (_host, _machine, _disks, _outputs, _world, _epochWon) = (host, machine, disks, outputs, world, epochWon);
         _candidates = [.. host.Options.Backups.Select(b => Loopback.Resolve(b, "--backups"))];
         _heartbeatKey = PairHost.RandomKey();
-        _evidence = new Evidence(host.StateDirectory, host.Options.Name, "primary");
+        _evidence = new PrimaryEvidence(host.StateDirectory, host.Options.Name);
         _isLive = start.Epoch != 0;
         _outputs.Views = world.Outputs;
         _core = new PrimaryCore(host.Protocol, start with
@@ -94,11 +94,7 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
         Publish();
     }
 
-    public void Input(Position at, InputEvent input)
-    {
-        _evidence.Input(_core.Log.NextLsn, at, input);
-        _core.Input(Now, input);
-    }
+    public void Input(Position at, InputEvent input) => _core.Input(Now, input);
 
     public bool WantsHash(Position at) => false;
 
@@ -155,7 +151,7 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
         if (message is DivergedMessage diverged)
         {
             Status.Diverged++;
-            string file = _evidence.Write(diverged.Position, diverged.Lsn, _core.Epoch, diverged.UnitHashes);
+            string file = _evidence.Write(diverged, _core.Epoch, _machine.Config);
             _host.Report.Say($"diverged at count {diverged.Position.Count}, evidence in {file}");
         }
         _core.Received(Now, link.Id, message);
@@ -245,9 +241,9 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
     private void TakeStateHash(Position at)
     {
         UInt128 hash = _machine.StateHash();
-        _evidence.Hashed(at, _core.Log.NextLsn, hash, _machine);
+        byte[] units = _evidence.Hashed(at, _core.Log.NextLsn, hash, _machine);
         _hashes.Enqueue(_core.Log.NextLsn);
-        _core.StateHash(Now, hash);
+        _core.StateHash(Now, hash, units);
     }
 
     private void BeginClone(int connection)

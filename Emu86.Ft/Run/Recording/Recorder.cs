@@ -101,13 +101,9 @@ public sealed class Recorder : IRunLog
         var state = new ChunkedBuffer();
         UInt128 hash = _machine.StateHash();
         _machine.Save(state);
-        var runs = new List<DiskRun>();
-        for (int n = 0; n < _disks.Count; n++)
-        {
-            if (_disks[n] is { } disk) runs.AddRange(disk.TakeChanged(RecordingReader.ChunkBytes).Select(r => new DiskRun(n, r.Lba, r.Data)));
-        }
-        _writer.Snapshot(at, hash, state, runs);
-        PlanSnapshot(at, (ulong)(state.Length + runs.Sum(r => r.Data.Length)));
+        long diskBytes = _disks.Sum(d => d?.ChangedBytes ?? 0);
+        _writer.Snapshot(at, hash, state, diskBytes, _disks.SelectMany((d, n) => d is null ? [] : d.TakeChanged(RecordingReader.ChunkBytes).Select(r => new DiskRun(n, r.Lba, r.Data))), HandOver);
+        PlanSnapshot(at, (ulong)(state.Length + diskBytes));
     }
 
     private void PlanSnapshot(Position at, ulong bytes)

@@ -16,7 +16,8 @@ public static class RecordingDisks
     private static readonly TimeSpan LongTime = TimeSpan.FromSeconds(3);
 
     /// <summary>Opens what the options name.</summary>
-    public static OverlayDisk?[] Open(RunOptions options) => [.. options.Disks.Select(d => d is null ? null : new OverlayDisk(RawDisk.Open(d.Path, readOnly: true), d.ReadOnly))];
+    public static OverlayDisk?[] Open(RunOptions options) =>
+        [.. options.Disks.Select(d => d is null ? null : new OverlayDisk(RawDisk.Open(d.Path, readOnly: true), d.ReadOnly, StateDirectories.Of(options)))];
 
     /// <summary>What a recording holds of the disks. Reads all of them.</summary>
     public static IReadOnlyList<DiskIdentity> Identify(IReadOnlyList<OverlayDisk?> disks, Report report)
@@ -24,9 +25,28 @@ public static class RecordingDisks
         var identities = new List<DiskIdentity>();
         for (int n = 0; n < disks.Count; n++)
         {
-            if (disks[n] is { } disk) identities.Add(new DiskIdentity(NameOf(n) + (disk.IsReadOnly ? ReadOnlyMark : ""), ContentId(NameOf(n), disk, report)));
+            if (disks[n] is { } disk) identities.Add(IdentityOf(n, disk.IsReadOnly, ContentId(NameOf(n), disk, report)));
         }
         return identities;
+    }
+
+    /// <summary>What stands in a recording's header for a drive.</summary>
+    public static DiskIdentity IdentityOf(int drive, bool isReadOnly, Guid content) => new(NameOf(drive) + (isReadOnly ? ReadOnlyMark : ""), content);
+
+    /// <summary>Opens the disks for evidence, which holds what the guest used of them; for the rest an image may be given.</summary>
+    /// <exception cref="HostException">An image is missing or has another length.</exception>
+    public static OverlayDisk?[] OpenForEvidence(MachineIdentity machine, MachineConfig config, RunOptions options)
+    {
+        var disks = new OverlayDisk?[4];
+        for (int n = 0; n < 4; n++)
+        {
+            if (config.DriveSectors[n] == 0) continue;
+            string name = NameOf(n);
+            IBlockStore below = options.Disks[n] is { } given ? RawDisk.Open(given.Path, readOnly: true) : new UnknownDisk(config.DriveSectors[n]);
+            if (below.SectorCount != config.DriveSectors[n]) throw new HostException($"the image given with --{name} has {below.SectorCount} sectors, the disk had {config.DriveSectors[n]}");
+            disks[n] = new OverlayDisk(below, machine.Disks.Any(d => d.Drive == name + ReadOnlyMark), StateDirectories.Of(options));
+        }
+        return disks;
     }
 
     /// <summary>Opens the images that belong to a recording.</summary>
@@ -46,7 +66,7 @@ public static class RecordingDisks
                 continue;
             }
             if (given is null) throw new HostException($"the recording needs the image of disk {name} ({config.DriveSectors[n]} sectors) as it was when the recording began; give it with --{name}");
-            disks[n] = new OverlayDisk(RawDisk.Open(given.Path, readOnly: true), recorded.Drive != name);
+            disks[n] = new OverlayDisk(RawDisk.Open(given.Path, readOnly: true), recorded.Drive != name, StateDirectories.Of(options));
             if (disks[n]!.SectorCount != config.DriveSectors[n] || ContentId(name, disks[n]!, report) != recorded.Id)
             {
                 throw new HostException($"{given.Path} is not the image that --{name} had when the recording began (its content differs); give that image, unaltered");
@@ -65,5 +85,19 @@ public static class RecordingDisks
         TimeSpan took = Stopwatch.GetElapsedTime(started);
         if (took > LongTime) report.Say($"disk {name}: {disk.SectorCount >> 11} MiB read in {took.TotalSeconds:F0} s to know it again");
         return new Guid(bytes);
+    }
+
+    /// <summary>A disk of which nothing is known but its size.</summary>
+    private sealed class UnknownDisk(long sectors) : IBlockStore
+    {
+        public long SectorCount => sectors;
+
+        public bool IsReadOnly => true;
+
+        public BlockResult Read(long lba, Span<byte> destination) => BlockResult.IoError;
+
+        public BlockResult Write(long lba, ReadOnlySpan<byte> source) => BlockResult.ReadOnly;
+
+        public BlockResult Flush() => BlockResult.Ok;
     }
 }

@@ -1,6 +1,5 @@
 // Executes a recording: to each record's position, there the same call that the live run made, and the hashes compared.
 using System.Buffers;
-using System.Buffers.Binary;
 using Emu86.Cpu;
 using Emu86.Devices;
 using Emu86.Ft.Host;
@@ -41,6 +40,7 @@ public sealed class Replay(Machine machine, RecordingReader reader, IReadOnlyLis
 {
     private ulong _matched;
     private ulong _lastMatch;
+    private bool _compared;
     private volatile bool _asked;
 
     /// <summary>Longest run between two calls of <see cref="AtBoundary"/>, in instructions.</summary>
@@ -70,16 +70,15 @@ public sealed class Replay(Machine machine, RecordingReader reader, IReadOnlyLis
             Message message = reader.Read() ?? throw new ProtocolException($"the recording has no snapshot number {ordinal}");
             if (message is not RecordingSnapshotMessage snapshot) continue;
             passed++;
-            (ChunkedBuffer? state, IReadOnlyList<DiskRun> runs) = reader.ReadSnapshot(keepState: passed == ordinal);
-            foreach (DiskRun run in runs)
+            ChunkedBuffer? state = reader.ReadSnapshot(keepState: passed == ordinal, run =>
             {
                 if (disks[run.Drive] is not { } disk || run.Lba + run.Data.Length / 512 > disk.SectorCount) throw new ProtocolException("a snapshot in the recording has disk blocks outside its disks");
-                disk.Write(run.Lba, run.Data.Span);
-            }
+                disk.Put(run.Lba, run.Data.Span);
+            });
             if (passed < ordinal) continue;
             Restore(state!.ToSequence());
             if (machine.Position != snapshot.Position || machine.StateHash() != snapshot.StateHash) throw new ProtocolException($"the snapshot at count {snapshot.Position.Count} is not the state that was recorded there");
-            _lastMatch = snapshot.Position.Count;
+            (_lastMatch, _compared) = (snapshot.Position.Count, true);
             return;
         }
     }
@@ -127,11 +126,11 @@ public sealed class Replay(Machine machine, RecordingReader reader, IReadOnlyLis
                 machine.Inject(record.Input);
                 return null;
             case StateHashRecord record:
-                if (machine.StateHash() != record.Hash) return Result(ReplayEnd.Diverged, Differences(reader.Read() as RecordingUnitHashesMessage));
+                if (machine.StateHash() != record.Hash) return Result(ReplayEnd.Diverged, Differences(record.Units.Length > 0 ? record.Units : (reader.Read() as RecordingUnitHashesMessage)?.Hashes ?? default));
                 Matched();
                 return null;
             case RecordingSnapshotMessage record:
-                if (machine.StateHash() != record.StateHash) return Result(ReplayEnd.Diverged, Differences(null));
+                if (machine.StateHash() != record.StateHash) return Result(ReplayEnd.Diverged, Differences(default));
                 Matched();
                 return null;
             default:
@@ -143,6 +142,7 @@ public sealed class Replay(Machine machine, RecordingReader reader, IReadOnlyLis
     private void Matched()
     {
         _matched++;
+        _compared = true;
         _lastMatch = machine.Position.Count;
     }
 
@@ -163,20 +163,10 @@ public sealed class Replay(Machine machine, RecordingReader reader, IReadOnlyLis
         }
     }
 
-    private string LastMatch => _matched == 0 ? "no state hash was compared before" : $"the last equal state was at count {_lastMatch}";
+    private string LastMatch => !_compared ? "no state hash was compared before" : $"the last equal state was at count {_lastMatch}";
 
-    private string Differences(RecordingUnitHashesMessage? recorded)
-    {
-        IReadOnlyList<(string Unit, UInt128 Hash)> units = machine.StateHashes();
-        if (recorded is null || recorded.Hashes.Length != 16 * units.Count) return $"the state hash differs; {LastMatch}";
-        List<string> names = [];
-        for (int n = 0; n < units.Count; n++)
-        {
-            if (BinaryPrimitives.ReadUInt128LittleEndian(recorded.Hashes.Span[(16 * n)..]) != units[n].Hash) names.Add(units[n].Unit);
-        }
-        string first = names.Count == 0 ? "no unit differs, only the state hash" : $"first differing unit {names[0]}";
-        return $"{first}{(names.Count > 1 ? $" (all: {string.Join(", ", names)})" : "")}; {LastMatch}";
-    }
+    private string Differences(ReadOnlyMemory<byte> recorded) =>
+        $"{UnitHashes.Describe(UnitHashes.Differences(machine.StateHashes(), recorded.Span))}; {LastMatch}";
 
     private ReplayResult Result(ReplayEnd end, string detail = "") => new(end, machine.Position, _matched, detail);
 

@@ -38,8 +38,12 @@ public sealed class Replayer(RunOptions options)
     {
         var reader = new RecordingReader(file, StateBytesMax);
         MachineConfig config = ConfigOf(reader);
-        int begin = options.From is { } from ? FindSnapshot(from) : 0;
-        OverlayDisk?[] disks = RecordingDisks.OpenFor(reader.Header.Machine, config, options, _report);
+        EvidenceNotes? evidence = ReadEvidence();
+        if (evidence is { Message: { Problem.Length: > 0 } told }) throw new HostException($"--replay {_path}: {evidence.Sentence}; this evidence cannot be replayed: {told.Problem}");
+        if (evidence is not null) _report.Say(evidence.Sentence);
+        int begin = evidence is not null ? 1 : options.From is { } from ? FindSnapshot(from) : 0;
+        OverlayDisk?[] disks = evidence is not null ? RecordingDisks.OpenForEvidence(reader.Header.Machine, config, options)
+            : RecordingDisks.OpenFor(reader.Header.Machine, config, options, _report);
         using ISerialTarget serial = SerialTargets.Open(options.Serial);
         var world = new WorldOutputs(options, serial, network: null);
         using Machine machine = MachineBuilder.Build(config, disks, world);
@@ -63,9 +67,34 @@ public sealed class Replayer(RunOptions options)
         if (until < machine.Position.Count) throw new HostException($"the replay begins at count {machine.Position.Count}, after --until {until}");
         ReplayResult result = replay.Run(until);
         serial.Flush();
-        if (disks.Any(d => d is { Failed: true })) throw new HostException("a disk image could not be read; check the host's disk and replay again");
+        if (evidence is not null && disks.Any(d => d is { Failed: true }))
+        {
+            _report.Say("the replay used parts of a disk that this evidence does not hold: it went another way than the backup; with the image as it was (--hda) it can go on");
+        }
+        else if (disks.Any(d => d is { Failed: true })) throw new HostException("a disk image could not be read; check the host's disk and replay again");
         if (options.PrintHash) Console.Out.WriteLine($"state-hash {machine.Position.Count} {machine.StateHash():x32}");
-        return ExitCodeOf(result);
+        int code = ExitCodeOf(result);
+        if (evidence is not null) _report.Say(evidence.Verdict(result, machine));
+        return code;
+    }
+
+    /// <summary>What evidence says besides the log; null when the file is an ordinary recording, or damaged before that.</summary>
+    private EvidenceNotes? ReadEvidence()
+    {
+        using Stream file = Open();
+        try
+        {
+            var reader = new RecordingReader(file, StateBytesMax);
+            if (reader.Read() is not RecordingEvidenceMessage evidence) return null;
+            var notes = new EvidenceNotes(evidence);
+            while (reader.Read() is RecordingPageHashesMessage pages) notes.Add(pages);
+            return notes;
+        }
+        catch (ProtocolException)
+        {
+            // Said by the replay itself.
+            return null;
+        }
     }
 
     private int ExitCodeOf(ReplayResult result)
