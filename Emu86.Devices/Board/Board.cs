@@ -124,6 +124,8 @@ public sealed class Board : IProcessorBus, IInstructionCounter, IDisposable
     /// <summary>Set once the machine is off or was ended.</summary>
     internal StopReason? Ended => _logic.Ended;
 
+    internal List<DiskFailure> DiskFailures => _logic.DiskFailures;
+
     public ulong InstructionCount => Processor.InstructionCount;
 
     ulong IProcessorBus.VirtualTimeNs => Clock.NowNs;
@@ -163,6 +165,7 @@ public sealed class Board : IProcessorBus, IInstructionCounter, IDisposable
             case InputKind.Mouse:
                 Mouse.Inject((int)(input.Value0 >> 32), (int)input.Value0, (int)(input.Value1 >> 32), (byte)input.Value1);
                 break;
+            case InputKind.DiskResult: Ide.Give(input.Unit, input.Value0, (BlockResult)input.Value1); break;
             case InputKind.RateChange: Clock.Rate = input.Value0; break;
             case InputKind.Reset: _logic.RequestReset(); break;
             case InputKind.PowerButton: Power.PressPowerButton(); break;

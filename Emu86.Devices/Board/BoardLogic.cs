@@ -24,6 +24,15 @@ internal struct BoardState
     public byte Ended;
 }
 
+/// <summary>A request of a drive that the host could not do.</summary>
+/// <param name="Drive">0 to 3.</param>
+/// <param name="Request">Its number on that drive.</param>
+public readonly record struct DiskFailure(int Drive, ulong Request)
+{
+    /// <summary>The input with which a replay is given the same failure.</summary>
+    public InputEvent AsInput() => InputEvent.DiskResult(Drive, Request, BlockResult.IoError, default);
+}
+
 internal sealed class BoardLogic : IStateful, IMemoryMap, IDmaMemory, IFramePort, IDiskWriteObserver
 {
     private readonly Board _board;
@@ -39,6 +48,9 @@ internal sealed class BoardLogic : IStateful, IMemoryMap, IDmaMemory, IFramePort
     public string StateName => "board";
 
     public int StateVersion => 1;
+
+    /// <summary>Not the guest's: what the driver has not taken yet.</summary>
+    public List<DiskFailure> DiskFailures { get; } = [];
 
     public StopReason? Ended => _state.Ended == 0 ? null : (StopReason)(_state.Ended - 1);
 
@@ -102,6 +114,12 @@ internal sealed class BoardLogic : IStateful, IMemoryMap, IDmaMemory, IFramePort
         hash.Append(head);
         hash.Append(data);
         _state.DiskWrites = hash.GetCurrentHashAsUInt128();
+    }
+
+    public void Failed(int drive, ulong request)
+    {
+        DiskFailures.Add(new DiskFailure(drive, request));
+        _board.Processor.RequestExit();
     }
 
     public void Read(uint physical, Span<byte> destination) => Memory.Read(physical, destination);

@@ -21,6 +21,9 @@ public enum StopReason
     /// <summary>The guest ended the run through isa-debug-exit, or was reset with <see cref="MachineConfig.NoReboot"/>. Stays so.</summary>
     Ended,
 
+    /// <summary>The host could not do a request of a disk: <see cref="Machine.TakeDiskFailures"/>. The guest has been told.</summary>
+    DiskFailed,
+
     /// <summary>The asked position cannot be reached: this execution is not the one that the position is from.</summary>
     Unreachable,
 }
@@ -83,12 +86,15 @@ public sealed class Machine : IDisposable
     /// clock or a replay.</param>
     public StopReason RunUntil(Position limit, ulong idleUntilNs = ulong.MaxValue)
     {
+        int failed = _board.DiskFailures.Count;
         while (true)
         {
+            if (_board.DiskFailures.Count > failed) return StopReason.DiskFailed;
             if (_board.Ended is { } ended) return ended;
             Position now = Position;
             if (now >= limit) return now.Count > limit.Count ? StopReason.Unreachable : StopReason.Limit;
             _board.Events.FireDue(now.VirtualTimeNs);
+            if (_board.DiskFailures.Count > failed) return StopReason.DiskFailed;
             if (_board.PerformRequests()) continue;
             ulong due = _board.Events.NextDueNs;
             if (now.Count == limit.Count)
@@ -116,25 +122,39 @@ public sealed class Machine : IDisposable
         }
     }
 
-    /// <summary>Lets an input take effect at the current position, after the events that are due there.</summary>
+    /// <summary>Lets an input take effect at the current position, after the events that are due there. The result of a disk's request
+    /// comes before them: the request may be one of theirs.</summary>
     public void Inject(InputEvent input)
     {
-        SettleEvents();
+        if (input.Kind != InputKind.DiskResult) Settle();
         _board.Apply(input);
+    }
+
+    /// <summary>Fires the events that are due at the current position, as every input, hash and snapshot does first.</summary>
+    public void Settle() => _board.Events.FireDue(_board.Clock.NowNs);
+
+    /// <summary>Requests of disks that the host could not do since the last call. The guest has seen each as the drive's error; a log that
+    /// is to repeat the execution needs <see cref="DiskFailure.AsInput"/> at a position before it.</summary>
+    public IReadOnlyList<DiskFailure> TakeDiskFailures()
+    {
+        if (_board.DiskFailures.Count == 0) return [];
+        DiskFailure[] taken = [.. _board.DiskFailures];
+        _board.DiskFailures.Clear();
+        return taken;
     }
 
     /// <summary>128 bits over the whole state, after the events that are due at the current position. Equal states have equal
     /// hashes on every host and engine.</summary>
     public UInt128 StateHash()
     {
-        SettleEvents();
+        Settle();
         return Snapshot.HashOf(_board, _memoryHash.Compute());
     }
 
     /// <summary>The hash of each part, to name what differs.</summary>
     public IReadOnlyList<(string Unit, UInt128 Hash)> StateHashes()
     {
-        SettleEvents();
+        Settle();
         return Snapshot.HashesOf(_board, _memoryHash.Compute());
     }
 
@@ -153,6 +173,9 @@ public sealed class Machine : IDisposable
         return page;
     }
 
+    /// <summary>The next state hash looks at all of RAM, as if everything had been written.</summary>
+    public void HashAnew() => _memoryHash.Forget();
+
     /// <summary>How many clean pages each state hash looks at again.</summary>
     public int ScrubPages
     {
@@ -163,7 +186,7 @@ public sealed class Machine : IDisposable
     /// <summary>Writes the whole state (with the configuration). Disk contents are not part of it.</summary>
     public void Save(IBufferWriter<byte> output)
     {
-        SettleEvents();
+        Settle();
         Snapshot.Write(_board, Config, output);
     }
 
@@ -175,6 +198,4 @@ public sealed class Machine : IDisposable
     }
 
     public void Dispose() => _board.Dispose();
-
-    private void SettleEvents() => _board.Events.FireDue(_board.Clock.NowNs);
 }

@@ -1,6 +1,6 @@
 // An ATA hard disk behind a task file: registers, commands, PIO and DMA data phases (ATA/ATAPI-6, T13/1410D).
-// A host error (BlockResult other than Ok) becomes UNC, IDNF or ABRT here. That is deterministic only because the
-// board hands in a store whose results are inputs of the machine: a replay or a backup sees the same results.
+// A host error becomes UNC, IDNF or ABRT here and is reported with its request's number: whoever keeps a log logs it as an input,
+// and a replay or a backup is given it for the same request instead of asking its own store.
 using Emu86.Chipset;
 using Emu86.Cpu;
 
@@ -50,7 +50,7 @@ public sealed class AtaDrive : IStateful
 
     public string StateName => $"ide.drive{_number}";
 
-    public int StateVersion => 1;
+    public int StateVersion => 2;
 
     /// <summary>0 or 1 on its cable.</summary>
     internal int Position => _number & 1;
@@ -75,6 +75,9 @@ public sealed class AtaDrive : IStateful
         _event.Cancel();
         _state = new()
         {
+            Requests = _state.Requests,
+            GivenRequest = _state.GivenRequest,
+            GivenResult = _state.GivenResult,
             Heads = AtaIdentify.DefaultHeads,
             SectorsPerTrack = AtaIdentify.DefaultSectorsPerTrack,
             WriteCache = 1,
@@ -96,6 +99,9 @@ public sealed class AtaDrive : IStateful
         _state = reader.Struct<AtaDriveState>();
         reader.Bytes(_buffer);
     }
+
+    /// <summary>An input: how a request that is still to come ends. The store is not asked for it: a write is taken as not done.</summary>
+    internal void Give(ulong request, BlockResult result) => (_state.GivenRequest, _state.GivenResult) = (request, (byte)result);
 
     /// <param name="register">1 to 7 of the command block.</param>
     /// <param name="previous">HOB: the byte written before the newest.</param>
@@ -244,7 +250,7 @@ public sealed class AtaDrive : IStateful
             case AtaStep.ReadBlock: ReadBlock(); break;
             case AtaStep.WriteBlock: WriteBlock(); break;
             case AtaStep.Verify: Verify(); break;
-            case AtaStep.Flush: Finish(_store.Flush() == BlockResult.Ok ? AtaError.None : AtaError.Aborted); break;
+            case AtaStep.Flush: Finish(Flush() == BlockResult.Ok ? AtaError.None : AtaError.Aborted); break;
             case AtaStep.Dma: MoveDma(); break;
             case AtaStep.Reset: PutSignature(); break;
             default: Check.Fail($"drive {_number}: an event without a step"); break;
@@ -370,7 +376,7 @@ public sealed class AtaDrive : IStateful
             Fail(AtaError.IdNotFound);
             return;
         }
-        if (_store.Read(_state.Lba, _buffer.AsSpan(0, sectors * SectorBytes)) != BlockResult.Ok)
+        if (Read(_buffer.AsSpan(0, sectors * SectorBytes)) != BlockResult.Ok)
         {
             Fail(AtaError.Uncorrectable);
             return;
@@ -425,7 +431,7 @@ public sealed class AtaDrive : IStateful
                 Fail(AtaError.IdNotFound);
                 return;
             }
-            if (_store.Read(_state.Lba, _chunk.AsSpan(0, sectors * SectorBytes)) != BlockResult.Ok)
+            if (Read(_chunk.AsSpan(0, sectors * SectorBytes)) != BlockResult.Ok)
             {
                 Fail(AtaError.Uncorrectable);
                 return;
@@ -457,7 +463,7 @@ public sealed class AtaDrive : IStateful
             byte error;
             if (toMemory)
             {
-                error = _store.Read(_state.Lba, data) == BlockResult.Ok ? AtaError.None : AtaError.Uncorrectable;
+                error = Read(data) == BlockResult.Ok ? AtaError.None : AtaError.Uncorrectable;
                 if (error == AtaError.None) busMaster.ToMemory(data);
             }
             else
@@ -476,11 +482,31 @@ public sealed class AtaDrive : IStateful
         Finish(AtaError.None);
     }
 
+    private BlockResult Read(Span<byte> data) => IsGiven(out BlockResult given) ? given : Note(_store.Read(_state.Lba, data));
+
+    private BlockResult Flush() => IsGiven(out BlockResult given) ? given : Note(_store.Flush());
+
+    /// <summary>Counts a request; true when an input has said how it ends.</summary>
+    private bool IsGiven(out BlockResult result)
+    {
+        _state.Requests++;
+        result = (BlockResult)_state.GivenResult;
+        if (_state.GivenRequest != _state.Requests) return false;
+        (_state.GivenRequest, _state.GivenResult) = (0, 0);
+        return true;
+    }
+
+    private BlockResult Note(BlockResult result)
+    {
+        if (result == BlockResult.IoError) _observer?.Failed(_number, _state.Requests);
+        return result;
+    }
+
     /// <summary>Writes at the current sector and tells the observer.</summary>
     /// <returns>What goes into the error register.</returns>
     private byte Put(ReadOnlySpan<byte> data)
     {
-        switch (_store.Write(_state.Lba, data))
+        switch (IsGiven(out BlockResult given) ? given : Note(_store.Write(_state.Lba, data)))
         {
             case BlockResult.Ok:
                 _observer?.Written(_number, _state.Lba, data);

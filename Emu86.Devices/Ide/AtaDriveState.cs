@@ -3,13 +3,18 @@ using System.Runtime.InteropServices;
 
 namespace Emu86.Devices.Ide;
 
-/// <summary>Told of every sector range that was written, in order: the running hash of all disk writes.</summary>
+/// <summary>Told of every sector range that was written, in order (the running hash of all disk writes), and of what failed.</summary>
 public interface IDiskWriteObserver
 {
     /// <param name="drive">0 to 3: channel × 2 + position.</param>
     /// <param name="lba">First sector.</param>
     /// <param name="data">A multiple of 512 bytes; valid during the call only.</param>
     void Written(int drive, long lba, ReadOnlySpan<byte> data);
+
+    /// <summary>The host could not do a request, and the guest is told so.</summary>
+    /// <param name="drive">0 to 3.</param>
+    /// <param name="request">The request's number on that drive, from 1.</param>
+    void Failed(int drive, ulong request);
 }
 
 /// <summary>What IDENTIFY DEVICE says about a disk: ASCII, at most 40, 20 and 8 characters.</summary>
@@ -122,4 +127,11 @@ internal struct AtaDriveState
     /// <summary>Bytes of the current data block, and how many of them the host moved.</summary>
     public int BlockBytes;
     public int BlockPosition;
+
+    /// <summary>Reads, writes and flushes asked of the store so far, through all resets.</summary>
+    public ulong Requests;
+
+    /// <summary>The request whose result is given by an input, and that <see cref="BlockResult"/>; 0: none.</summary>
+    public ulong GivenRequest;
+    public byte GivenResult;
 }

@@ -64,4 +64,10 @@ public sealed class PiixIde : IPortDevice
     public void WritePort(int offset, int size, uint value) => _busMasters[offset >> 3].WritePort(offset & 7, size, value);
 
     private bool Decodes(int channel) => (Function.ReadConfig(TimingRegister + 2 * channel, 2) & 0x8000) != 0;
+
+    /// <summary>An input: how a request of a drive ends. A drive that is not there has none.</summary>
+    internal void Give(int drive, ulong request, BlockResult result)
+    {
+        if (drive is >= 0 and < 4 && result == BlockResult.IoError) _drives[drive]?.Give(request, result);
+    }
 }

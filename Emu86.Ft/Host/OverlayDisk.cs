@@ -26,6 +26,9 @@ public sealed class OverlayDisk(IBlockStore below, bool isReadOnly = false, stri
     private readonly SpillFile? _spill = spillDirectory is null ? null : new SpillFile(spillDirectory);
     private long _memory;
 
+    /// <summary>The image.</summary>
+    public IBlockStore Below => below;
+
     public long SectorCount => below.SectorCount;
 
     public bool IsReadOnly => isReadOnly;

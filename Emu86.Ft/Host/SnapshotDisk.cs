@@ -22,6 +22,9 @@ public sealed class SnapshotDisk(IBlockStore store, string? spillDirectory = nul
     private long _memory;
     private string? _broken;
 
+    /// <summary>What the guest uses.</summary>
+    public IBlockStore Store => store;
+
     public long SectorCount => store.SectorCount;
 
     public bool IsReadOnly => store.IsReadOnly;

@@ -237,13 +237,21 @@ public sealed class BackupCore
         else Superseded($"epoch {answer.Current?.Epoch ?? 0} belongs to another");
     }
 
-    /// <summary>The operator (or a failed disk of this side) makes the backup leave.</summary>
+    /// <summary>The operator makes the backup leave.</summary>
     public void Leave(long nowUs, string sentence)
     {
         if (!Observe(nowUs)) return;
         if (Phase is BackupPhase.Claiming or BackupPhase.GoingLive) return;
         Send(new LeaveMessage(sentence));
         Exit(0, sentence);
+    }
+
+    /// <summary>This copy of the guest cannot be trusted any more (this host's disk or memory fails): the backup leaves, whatever it is doing.</summary>
+    public void GiveUp(long nowUs, string sentence)
+    {
+        if (!Observe(nowUs)) return;
+        Send(new LeaveMessage(sentence));
+        Exit(1, sentence);
     }
 
     private bool Observe(long nowUs)

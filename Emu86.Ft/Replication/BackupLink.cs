@@ -218,7 +218,7 @@ internal sealed class BackupLink(PrimaryCore core, ProtocolOptions options, Prim
             return;
         }
         Grant(nowUs, ack.EchoSentUs);
-        if (core.Phase == PrimaryPhase.HandingOver && core.Log.ReceivedLsn + 1 == core.Log.NextLsn) core.Exit(0, "handed over to the backup");
+        if (core.Phase == PrimaryPhase.HandingOver && core.Log.ReceivedLsn + 1 == core.Log.NextLsn) core.HandedOver();
     }
 
     // Counted from when the answered message was sent: the backup, which heard it later, waits longer than the lease.

@@ -106,6 +106,7 @@ public sealed class PrimaryCore
     private long _endedUs;
     private bool _offRecorded;
     private bool _stops;
+    private string? _handsOverBecause;
 
     public PrimaryCore(ProtocolOptions options, PrimaryStart start, long nowUs)
     {
@@ -301,6 +302,18 @@ public sealed class PrimaryCore
         else if (Phase is not (PrimaryPhase.HandingOver or PrimaryPhase.Ending)) End(new(Position, EndReason.Operator, 0));
     }
 
+    /// <summary>This host cannot go on (its disk or memory fails): hands over, if the backup is armed.</summary>
+    /// <param name="nowUs">Host time.</param>
+    /// <param name="why">A sentence. The process will end with exit code 1.</param>
+    /// <returns>False when there is nobody to hand over to.</returns>
+    public bool GiveUp(long nowUs, string why)
+    {
+        if (!Observe(nowUs) || Phase is not (PrimaryPhase.Armed or PrimaryPhase.HandingOver)) return false;
+        _handsOverBecause ??= why;
+        if (Phase == PrimaryPhase.Armed) Stop(nowUs);
+        return true;
+    }
+
     /// <summary>The operator switches the guest off: the backup ends with it. Ignored while an epoch is being won or the guest ends.</summary>
     public void PowerOff(long nowUs)
     {
@@ -470,8 +483,14 @@ public sealed class PrimaryCore
                 Phase = PrimaryPhase.Unprotected;
                 Actions.Add(new(ActionKind.Live) { Number = Epoch });
                 Report("backup lost, unprotected");
-                if (_stops) StopUnprotected();
-                else _backup.LookFor(_nowUs);
+                if (_stops && _handsOverBecause is null)
+                {
+                    StopUnprotected();
+                    break;
+                }
+                // A failing host without a partner is the guest's to know about.
+                (_stops, _handsOverBecause) = (false, null);
+                _backup.LookFor(_nowUs);
                 break;
             case PrimaryPhase.Arming when request.Kind == ArbiterRequestKind.Update:
                 AppendFrontier();
@@ -495,8 +514,14 @@ public sealed class PrimaryCore
 
     private void Lost(ArbiterValue? current)
     {
-        if (_stops && Phase != PrimaryPhase.Ending) Exit(0, "handed over to the backup");
+        if (_stops && Phase != PrimaryPhase.Ending) HandedOver();
         else Halt($"epoch {current?.Epoch ?? 0} belongs to another");
+    }
+
+    internal void HandedOver()
+    {
+        if (_handsOverBecause is null) Exit(0, "handed over to the backup");
+        else Exit(1, $"handed over to the backup: {_handsOverBecause}");
     }
 
     private void Halt(string why) => Exit(3, $"halted, {why}");

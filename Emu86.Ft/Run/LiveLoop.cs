@@ -11,6 +11,10 @@ public interface IRunLog
     /// <summary>An input is about to take effect.</summary>
     void Input(Position at, InputEvent input);
 
+    /// <summary>The host could not do a request of a disk in what was executed after <paramref name="at"/>; the guest has seen the drive's error.
+    /// A log needs <see cref="DiskFailure.AsInput"/> as the last input of that position.</summary>
+    void DiskFailed(Position at, DiskFailure failure);
+
     /// <summary>Whether a state hash is wanted now.</summary>
     bool WantsHash(Position at);
 
@@ -139,7 +143,11 @@ public sealed class LiveLoop(Machine machine, InputQueue inputs, LiveSettings se
             if (now.Count >= settings.StopAt) return LiveEnd.StopReached;
             now = TakeInputs(now);
             if (!settings.FixedClock && _pacer.Adjust(now.VirtualTimeNs, machine.ClockRate) is { } rate) Inject(now, InputEvent.RateChange(rate));
-            if (log is not null && log.WantsHash(now)) log.Hash(now, machine.StateHash());
+            if (log is not null && log.WantsHash(now))
+            {
+                Settle(now);
+                log.Hash(now, machine.StateHash());
+            }
 
             StopReason reason = Slice(now);
             log?.Boundary(machine.Position, reason == StopReason.Idle);
@@ -189,6 +197,7 @@ public sealed class LiveLoop(Machine machine, InputQueue inputs, LiveSettings se
         long start = Stopwatch.GetTimestamp();
         StopReason reason = machine.RunUntil(new Position(limit, 0), settings.Paced ? _pacer.IdleLimitNs(now.VirtualTimeNs) : ulong.MaxValue);
         long end = Stopwatch.GetTimestamp(), took = end - start;
+        TellFailures(now);
         ulong instructions = machine.Position.Count - now.Count;
         Busy = (Busy.Ticks + took, Busy.Instructions + instructions);
         if (governor is not null)
@@ -219,6 +228,7 @@ public sealed class LiveLoop(Machine machine, InputQueue inputs, LiveSettings se
         {
             ulong target = _pacer.IdleLimitNs(now.VirtualTimeNs);
             if (target > now.VirtualTimeNs) machine.RunUntil(new Position(now.Count, target), target);
+            TellFailures(now);
             log?.Boundary(machine.Position, false);
             now = machine.Position;
         }
@@ -241,7 +251,20 @@ public sealed class LiveLoop(Machine machine, InputQueue inputs, LiveSettings se
 
     private void Inject(Position at, InputEvent input)
     {
+        Settle(at);
         log?.Input(at, input);
         machine.Inject(input);
+    }
+
+    // Before something is logged at a position: a failure in the events that are due there stands before it.
+    private void Settle(Position at)
+    {
+        machine.Settle();
+        TellFailures(at);
+    }
+
+    private void TellFailures(Position at)
+    {
+        foreach (DiskFailure failure in machine.TakeDiskFailures()) log?.DiskFailed(at, failure);
     }
 }

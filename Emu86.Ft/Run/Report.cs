@@ -7,6 +7,17 @@ namespace Emu86.Ft.Run;
 public sealed class Report(bool json)
 {
     private readonly Lock _lock = new();
+    private readonly HashSet<string> _said = [];
+
+    /// <summary>Says what may be true many times, once.</summary>
+    public void SayOnce(string text)
+    {
+        lock (_lock)
+        {
+            if (_said.Count > 1000 || !_said.Add(text)) return;
+        }
+        Say(text);
+    }
 
     /// <summary>Writes "emu86: …".</summary>
     public void Say(string text)

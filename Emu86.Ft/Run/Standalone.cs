@@ -37,8 +37,8 @@ public sealed class Standalone(RunOptions options)
         };
         using RecordingFile? recording = options.RecordFile is { } record ? RecordingFile.Create(record) : null;
         LiveLoop? loop = null;
-        Recorder? recorder = recording is null ? null : NewRecorder(machine, overlays, recording, serial.Flush, () => loop!.Stop());
-        loop = new LiveLoop(machine, inputs, settings, recorder as IRunLog ?? new FlushAtBoundary(serial))
+        Recorder? recorder = recording is null ? null : NewRecorder(machine, overlays, recording, serial.Flush, () => loop!.Stop(), f => SayDiskError(f, disks));
+        loop = new LiveLoop(machine, inputs, settings, recorder as IRunLog ?? new FlushAtBoundary(serial, f => SayDiskError(f, disks)))
         {
             DebtDropped = t => _report.Say($"the host stood still for {t.TotalSeconds:F1} s; the guest does not catch up"),
         };
@@ -67,12 +67,14 @@ public sealed class Standalone(RunOptions options)
         return new StatusServer(at, () => board.View, new ControlPanel(machine, inputs, loop, loop.Stop, options.StateDir ?? ".").Do);
     }
 
-    private Recorder NewRecorder(Machine machine, OverlayDisk?[] disks, RecordingFile file, Action flush, Action stop)
+    private Recorder NewRecorder(Machine machine, OverlayDisk?[] disks, RecordingFile file, Action flush, Action stop, Action<DiskFailure> diskError)
     {
         var identity = new MachineIdentity(options.Name, Guid.NewGuid(), machine.Config.Hash(), "", RecordingDisks.Identify(disks, _report));
         if (identity.Disks.Count > 0) _report.Say("while recording, disk writes are kept in memory and forgotten at the end");
-        return new Recorder(machine, disks, identity, file, new RecorderSettings((ulong)options.HashEveryMs * 1_000_000)) { AtBoundary = flush, Broken = stop };
+        return new Recorder(machine, disks, identity, file, new RecorderSettings((ulong)options.HashEveryMs * 1_000_000)) { AtBoundary = flush, Broken = stop, DiskError = diskError };
     }
+
+    private void SayDiskError(DiskFailure failure, IBlockStore?[] disks) => _report.SayOnce(DiskErrors.Sentence(failure, disks[failure.Drive]));
 
     private int ExitCodeOf(LiveEnd end, Machine machine, WorldOutputs world)
     {
@@ -99,8 +101,10 @@ public sealed class Standalone(RunOptions options)
     }
 
     /// <summary>Serial output becomes visible at slice boundaries.</summary>
-    private sealed class FlushAtBoundary(ISerialTarget serial) : IRunLog
+    private sealed class FlushAtBoundary(ISerialTarget serial, Action<DiskFailure> diskError) : IRunLog
     {
+        public void DiskFailed(Position at, DiskFailure failure) => diskError(failure);
+
         public void Input(Position at, InputEvent input)
         {
         }

@@ -68,6 +68,8 @@ internal sealed partial class PairProcess : IDisposable
         throw new TimeoutException($"\"{text}\" did not come within {seconds} s; printed was:\n{Text}");
     }
 
+    public int Id => _process.Id;
+
     public bool HasExited => _process.HasExited;
 
     public int WaitForExit(int seconds = 15)

@@ -394,7 +394,7 @@ public sealed class PairTests : IDisposable
         return int.Parse(new string(body).Trim(), System.Globalization.CultureInfo.InvariantCulture);
     }
 
-    private static string EmbeddedGuest
+    internal static string EmbeddedGuest
     {
         get
         {

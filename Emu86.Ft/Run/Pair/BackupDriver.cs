@@ -25,6 +25,7 @@ internal sealed class BackupDriver : ICoreEvents
     private Machine? _machine;
     private Position? _target;
     private (UInt128 Hash, Position? Missed) _ownHash;
+    private Action? _beforeExit;
     private World? _world;
     private ulong _slice = 10_000;
     private long _heardUs;
@@ -161,6 +162,11 @@ internal sealed class BackupDriver : ICoreEvents
         long took = System.Diagnostics.Stopwatch.GetTimestamp() - start;
         ulong instructions = machine.Position.Count - from.Count;
         _instructions += instructions;
+        if (DiskFailed())
+        {
+            Pump();
+            return;
+        }
         if (instructions >= SliceMin / 2 && took > 0)
         {
             double fitting = instructions * (SliceSeconds * System.Diagnostics.Stopwatch.Frequency / took);
@@ -199,7 +205,10 @@ internal sealed class BackupDriver : ICoreEvents
     {
         switch (action.Kind)
         {
-            case ActionKind.Inject: _machine!.Inject(action.Input!); break;
+            case ActionKind.Inject:
+                _machine!.Inject(action.Input!);
+                DiskFailed();
+                break;
             case ActionKind.TakeStateHash: TakeStateHash(action.Position); break;
             case ActionKind.LoadClone: LoadClone(); break;
             case ActionKind.DiscardGuest: Discard(); break;
@@ -211,6 +220,7 @@ internal sealed class BackupDriver : ICoreEvents
             case ActionKind.BecomePrimary: BecomePrimary(action.Number, action.Position); break;
             case ActionKind.Exit:
                 if (_diverged is not null) WriteEvidence();
+                _beforeExit?.Invoke();
                 if (action.Text!.Length > 0) _host.Report.Say(action.Text);
                 _exitCode = (int)action.Number;
                 break;
@@ -223,11 +233,35 @@ internal sealed class BackupDriver : ICoreEvents
     private void TakeStateHash(Position at)
     {
         UInt128 hash = _machine!.StateHash();
+        if (DiskFailed()) return;
         _ownHash = (hash, null);
         Status.HashesChecked++;
         ulong lsn = _core.ExecutedLsn + 1;
         _core.StateHash(Now, hash, UnitHashes.Bytes(_machine.StateHashes()));
-        if (!_core.Actions.Exists(a => a.Kind == ActionKind.WriteEvidence)) _evidence.Agreed(lsn, hash);
+        bool isEqual = !_core.Actions.Exists(a => a.Kind == ActionKind.WriteEvidence);
+        if (isEqual && _machine.TakeDamagedPage() is { } page)
+        {
+            GiveUpMemory(page, lsn, hash);
+            return;
+        }
+        if (isEqual) _evidence.Agreed(lsn, hash);
+    }
+
+    // What the guest made of the error is of no interest: this copy is given up.
+    private bool DiskFailed()
+    {
+        if (_machine!.TakeDiskFailures() is not [var failure, ..]) return false;
+        _target = null;
+        _core.GiveUp(Now, $"this backup's disk failed: {DiskErrors.Reason(failure, _clone!.Disks[failure.Drive])}");
+        return true;
+    }
+
+    // The hash is equal because it is the page's hash as it was; the content is not. The primary is told first.
+    private void GiveUpMemory(uint page, ulong lsn, UInt128 hash)
+    {
+        string sentence = $"memory of this backup's host changed without being written, at {UnitHashes.Pages([page])}";
+        _core.GiveUp(Now, sentence);
+        _beforeExit = () => _host.Report.Say($"{sentence}, evidence in {_evidence.Write(lsn, _sessionEpoch, hash, null, page)}");
     }
 
     private void LoadClone()
@@ -240,6 +274,7 @@ internal sealed class BackupDriver : ICoreEvents
             _outputs.Drain(_ => { });
             DiskHistory?[] histories = [.. _clone!.Disks.Select(d => d is null ? null : _evidence.Keep(d))];
             _machine = _clone.Load(histories, _outputs, _host.Protocol);
+            _machine.ScrubPages = Scrubbing.PagesPerHash(_host.Options, _machine.Config);
             hash = _machine.StateHash();
             _evidence.Attach(_machine, histories, _core.ExecutedLsn, hash);
             _clone.MarkCurrent();

@@ -79,8 +79,9 @@ public sealed class BackupEvidence(string directory, string guest, long bytesMax
     /// <param name="epoch">Under which the log was written.</param>
     /// <param name="ownHash">Of the machine's state.</param>
     /// <param name="target">The position that the log names and the execution did not come to; null when hashes differ.</param>
+    /// <param name="damagedPage">A page that is known to have changed without being written.</param>
     /// <returns>The file's path, or why there is none.</returns>
-    public string Write(ulong lsn, ulong epoch, UInt128 ownHash, Position? target)
+    public string Write(ulong lsn, ulong epoch, UInt128 ownHash, Position? target, uint? damagedPage = null)
     {
         Machine machine = _machine!;
         LogRecord[] records = [.. _log.Where(r => r.Lsn > _agreed.Lsn && r.Lsn <= lsn)];
@@ -89,8 +90,8 @@ public sealed class BackupEvidence(string directory, string guest, long bytesMax
             ? $"the log goes on at {position}, the machine came to {machine.Position}"
             : UnitHashes.Describe(UnitHashes.Differences(machine.StateHashes(), primary.Span));
         IReadOnlyList<uint> damaged = machine.FindDamagedPages();
-        if (machine.TakeDamagedPage() is { } found && !damaged.Contains(found)) damaged = [found, .. damaged];
-        if (damaged.Count > 0) what = $"memory of this host changed without being written, at {UnitHashes.Pages(damaged)}; {what}";
+        if ((damagedPage ?? machine.TakeDamagedPage()) is { } found && !damaged.Contains(found)) damaged = [found, .. damaged];
+        if (damaged.Count > 0) what = $"memory of this host changed without being written, at {UnitHashes.Pages(damaged)}{(damagedPage is null ? $"; {what}" : "")}";
         string problem = damaged.Count > 0 ? "the state at the last equal position cannot be put together again, because memory of the backup's host was damaged"
             : _budget.IsPassed || _missingUpTo > _agreed.Lsn ? $"more than {bytesMax} bytes (--evidence-memory) were changed or received since the last equal position"
             : "";

@@ -32,6 +32,8 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
     private bool _wasProtected;
     private bool _hasReleased;
     private bool _endedQuietly;
+    private bool _givesUp;
+    private int _clones;
     private int? _exitCode;
 
     /// <param name="host">The process's links and arbiter.</param>
@@ -64,6 +66,7 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
             DebtDropped = t => host.Report.Say($"the host stood still for {t.TotalSeconds:F1} s; the guest does not catch up"),
         };
         host.Events = this;
+        machine.ScrubPages = Scrubbing.PagesPerHash(host.Options, machine.Config);
     }
 
     public StatusBoard Status { get; }
@@ -96,6 +99,24 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
 
     public void Input(Position at, InputEvent input) => _core.Input(Now, input);
 
+    /// <summary>A protected primary hands over, and nobody ever sees what the guest made of the error: the backup executes from the last
+    /// boundary on with its own disk. Without a partner the error is the guest's, by the log where there is one.</summary>
+    public void DiskFailed(Position at, DiskFailure failure)
+    {
+        Failed(failure);
+        Pump();
+    }
+
+    private void Failed(DiskFailure failure)
+    {
+        string reason = DiskErrors.Reason(failure, _disks[failure.Drive]);
+        if (!GiveUp(reason))
+        {
+            _host.Report.SayOnce(DiskErrors.Sentence(failure, _disks[failure.Drive]));
+            _core.Input(Now, failure.AsInput());
+        }
+    }
+
     public bool WantsHash(Position at) => false;
 
     public void Hash(Position at, UInt128 hash)
@@ -104,6 +125,9 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
 
     public void Boundary(Position at, bool idle)
     {
+        // What was executed since the error is the backup's to execute; only if it is lost as well, this side goes on from here.
+        if (_givesUp && _core.Phase is PrimaryPhase.HandingOver or PrimaryPhase.Ended) return;
+        _givesUp = false;
         _outputs.Drain(output =>
         {
             _core.Produced(output);
@@ -202,6 +226,7 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
         _hasReleased = false;
         if (_core.Phase is PrimaryPhase.Unprotected or PrimaryPhase.Disarming) _host.Heartbeats.Silence();
         bool isProtected = _core.IsProtected;
+        if (isProtected) _clones = 0;
         if (isProtected && !_wasProtected) _host.Report.Say($"protected by {_peer}");
         _wasProtected = isProtected;
     }
@@ -238,12 +263,25 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
         }
     }
 
+    private bool GiveUp(string why)
+    {
+        if (!_core.GiveUp(Now, why)) return false;
+        _givesUp = true;
+        return true;
+    }
+
     private void TakeStateHash(Position at)
     {
+        _machine.Settle();
+        foreach (DiskFailure failure in _machine.TakeDiskFailures()) Failed(failure);
+        if (_givesUp) return;
         UInt128 hash = _machine.StateHash();
         byte[] units = _evidence.Hashed(at, _core.Log.NextLsn, hash, _machine);
         _hashes.Enqueue(_core.Log.NextLsn);
         _core.StateHash(Now, hash, units);
+        if (_machine.TakeDamagedPage() is not { } page) return;
+        string sentence = $"memory of this host changed without being written, at {UnitHashes.Pages([page])}";
+        if (!GiveUp(sentence)) _host.Report.Say($"{sentence}; there is no other copy of the guest to go on with");
     }
 
     private void BeginClone(int connection)
@@ -251,7 +289,11 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
         if (_host.Find(connection) is not { } link) return;
         EndClone();
         _host.Heartbeats.Excuse(CloneMaxUs);
+        // A page that was damaged while nobody compared would make every clone differ from its hash.
+        if (_clones++ > 0) _machine.HashAnew();
+        long began = Now;
         UInt128 hash = _machine.StateHash();
+        foreach (DiskFailure failure in _machine.TakeDiskFailures()) _host.Report.SayOnce(DiskErrors.Sentence(failure, _disks[failure.Drive]));
         var state = new ChunkedBuffer();
         _machine.Save(state);
         CloneSender clone = _clone = new CloneSender(link, state, _machine.Config.Hash(), _disks);
@@ -261,6 +303,7 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
         _hashes.Clear();
         _evidence.Clear();
         _host.Heartbeats.Excused();
+        _host.Report.Say($"cloning {state.Length >> 20} MiB; the guest stood still for {(Now - began) / 1000} ms");
         clone.Start(problem => _host.Queue.Post(() => CloneStreamed(clone, problem)));
     }
 

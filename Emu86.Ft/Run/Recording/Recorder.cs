@@ -53,13 +53,21 @@ public sealed class Recorder : IRunLog
     public Action? Broken { get; init; }
 
     /// <summary>Why the recording cannot go on, as a sentence; null while it can.</summary>
-    public string? Problem => _file.Failure
-        ?? (_disks.Any(d => d is { Failed: true }) ? "a disk image could not be read, which a recording cannot repeat; check the host's disk and record again" : null);
+    public string? Problem => _file.Failure;
+
+    /// <summary>Told of each disk error that the guest has seen.</summary>
+    public Action<DiskFailure>? DiskError { get; init; }
 
     /// <summary>State hashes written so far.</summary>
     public ulong Hashes { get; private set; }
 
     public void Input(Position at, InputEvent input) => _writer.Append(new InputRecord(at, input));
+
+    public void DiskFailed(Position at, DiskFailure failure)
+    {
+        _writer.Append(new InputRecord(at, failure.AsInput()));
+        DiskError?.Invoke(failure);
+    }
 
     public bool WantsHash(Position at) => at.VirtualTimeNs >= _nextHashNs;
 

@@ -67,11 +67,11 @@ public sealed class Replayer(RunOptions options)
         if (until < machine.Position.Count) throw new HostException($"the replay begins at count {machine.Position.Count}, after --until {until}");
         ReplayResult result = replay.Run(until);
         serial.Flush();
-        if (evidence is not null && disks.Any(d => d is { Failed: true }))
+        if (disks.Any(d => d is { Failed: true }))
         {
-            _report.Say("the replay used parts of a disk that this evidence does not hold: it went another way than the backup; with the image as it was (--hda) it can go on");
+            throw new HostException(evidence is null ? "a disk image could not be read; check the host's disk and replay again"
+                : $"at count {machine.Position.Count} the replay reads a part of a disk that this evidence does not hold: it has gone another way than the backup; give the image as it was, with --hda, to go on");
         }
-        else if (disks.Any(d => d is { Failed: true })) throw new HostException("a disk image could not be read; check the host's disk and replay again");
         if (options.PrintHash) Console.Out.WriteLine($"state-hash {machine.Position.Count} {machine.StateHash():x32}");
         int code = ExitCodeOf(result);
         if (evidence is not null) _report.Say(evidence.Verdict(result, machine));

@@ -46,6 +46,11 @@ internal sealed class AtaRig : IDiskWriteObserver
 
     public void Written(int drive, long lba, ReadOnlySpan<byte> data) => Writes.Add((drive, lba, data.Length));
 
+    void IDiskWriteObserver.Failed(int drive, ulong request) => Failures.Add(request);
+
+    /// <summary>Numbers of the requests that the store failed.</summary>
+    public List<ulong> Failures { get; } = [];
+
     public byte In(int register) => (byte)Channel.ReadPort(register, 1);
 
     public void Out(int register, byte value) => Channel.WritePort(register, 1, value);
