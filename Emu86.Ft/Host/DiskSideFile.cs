@@ -28,6 +28,12 @@ public sealed record DiskSideFile(Guid DiskId, string CopyName, ulong Epoch,
 {
     private const int BytesMax = 16 << 10;
 
+    /// <summary>Name of the guest that the disk belongs to; null in files of programs that did not write it.</summary>
+    public string? Guest { get; init; }
+
+    /// <summary>Where its epochs are won (Arbiter.Identity); null as above.</summary>
+    public string? Arbiter { get; init; }
+
     public static string PathOf(string image) => image + ".emu86";
 
     /// <summary>Reads the side file of an image; null when there is none.</summary>

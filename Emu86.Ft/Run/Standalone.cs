@@ -18,6 +18,9 @@ public sealed class Standalone(RunOptions options)
     {
         OverlayDisk?[] overlays = options.RecordFile is null ? [] : RecordingDisks.Open(options);
         IBlockStore?[] disks = options.RecordFile is null ? MachineBuilder.OpenDisks(options) : overlays;
+        // A recording writes nothing to its images: it needs no epoch.
+        using SoleOwner? owner = options.RecordFile is null ? SoleOwner.Claim(options, _report) : null;
+        if (owner is not null) _report.Say($"role standalone epoch {owner.Epoch}, the disk belongs to the guest '{owner.Guest}'");
         SnapshotFile? snapshot = options.Restore is { } file ? SnapshotFile.Read(file) : null;
         MachineConfig config = snapshot is null ? MachineBuilder.Configure(options, disks) : ConfigOf(snapshot, disks);
         using IHostNetwork? network = Networks.Open(options);
@@ -44,6 +47,7 @@ public sealed class Standalone(RunOptions options)
         };
         if (options.SaveSnapshot is { } save && options.SaveSnapshotAt is { } at) loop.At.Add(at, () => SnapshotFile.Write("--save-snapshot", save, machine));
         using StatusServer? status = options.Status is { } statusAt ? Serve(statusAt, machine, inputs, loop) : null;
+        if (owner is not null) loop.EachTurn += () => owner.Turn(loop.Stop);
         using var signals = new Signals(loop.Stop);
         network?.Start(inputs.Frame);
         serial.Start(bytes => inputs.Put(InputEvent.SerialBytes(0, bytes)));
@@ -52,9 +56,10 @@ public sealed class Standalone(RunOptions options)
         recorder?.End();
         if (recorder is not null) _report.Say($"recorded to count {machine.Position.Count}, {recording!.Bytes} bytes with {recorder.Hashes} state hashes, in {options.RecordFile}");
         foreach (IBlockStore? disk in disks) disk?.Flush();
+        owner?.End();
         if (options.SaveSnapshot is { } last && options.SaveSnapshotAt is null) SnapshotFile.Write("--save-snapshot", last, machine);
         if (options.PrintHash) Console.Out.WriteLine($"state-hash {machine.Position.Count} {machine.StateHash():x32}");
-        return ExitCodeOf(end, machine, world);
+        return owner is { IsLost: true } ? ExitCode.HaltedByOther : ExitCodeOf(end, machine, world);
     }
 
     private StatusServer Serve(Endpoint at, Machine machine, InputQueue inputs, LiveLoop loop)

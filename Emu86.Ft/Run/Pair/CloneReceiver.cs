@@ -125,7 +125,8 @@ internal sealed class CloneReceiver(RunOptions options, Hello hello, Link link) 
 
     private Guid DiskId(int n) => hello.Machine.Disks.FirstOrDefault(d => d.Drive == Drive(n))?.Id ?? throw new HostException($"the primary does not name the identity of its disk {Drive(n)}");
 
-    private DiskSideFile SideFile(int n, DiskCopyState state) => new(DiskId(n), DiskCopies.Name(options.Disks[n]!.Path), hello.Epoch, state);
+    private DiskSideFile SideFile(int n, DiskCopyState state) =>
+        new(DiskId(n), DiskCopies.Name(options.Disks[n]!.Path), hello.Epoch, state) { Guest = hello.Machine.Name, Arbiter = hello.Machine.Arbiter };
 
     private SnapshotDisk Disk(int n) =>
         Problem is not null ? throw new HostException(Problem)

@@ -72,12 +72,14 @@ public static class PairRoles
 internal sealed class PrimaryDisks : IDisposable
 {
     private readonly RunOptions _options;
+    private readonly string _arbiter;
     private readonly IBlockStore?[] _images;
     private readonly Guid[] _ids = new Guid[4];
 
-    private PrimaryDisks(RunOptions options)
+    private PrimaryDisks(RunOptions options, string arbiter)
     {
         _options = options;
+        _arbiter = arbiter;
         _images = MachineBuilder.OpenDisks(options);
         Stores = [.. _images.Select(d => d is null ? null : new SnapshotDisk(d, StateDirectories.Of(options)))];
     }
@@ -88,7 +90,7 @@ internal sealed class PrimaryDisks : IDisposable
     public static (PrimaryDisks Disks, IReadOnlyList<DiskIdentity> Ids) Open(RunOptions options, PairHost host)
     {
         ArbiterValue? value = host.ReadArbiter();
-        var disks = new PrimaryDisks(options);
+        var disks = new PrimaryDisks(options, host.ArbiterIdentity);
         var ids = new List<DiskIdentity>();
         for (int n = 0; n < disks._images.Length; n++)
         {
@@ -113,7 +115,7 @@ internal sealed class PrimaryDisks : IDisposable
     {
         for (int n = 0; n < _images.Length; n++)
         {
-            if (_options.Disks[n] is { ReadOnly: false } disk) new DiskSideFile(_ids[n], DiskCopies.Name(disk.Path), epoch, DiskCopyState.Current).Write(disk.Path);
+            if (_options.Disks[n] is { ReadOnly: false } disk) new DiskSideFile(_ids[n], DiskCopies.Name(disk.Path), epoch, DiskCopyState.Current) { Guest = _options.Name, Arbiter = _arbiter }.Write(disk.Path);
         }
     }
 
