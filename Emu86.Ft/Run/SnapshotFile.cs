@@ -14,6 +14,7 @@ namespace Emu86.Ft.Run;
 public sealed class SnapshotFile
 {
     private const int HashBytes = 16;
+    private const int PieceBytes = 256 << 10;
 
     private readonly string _path;
     private readonly ReadOnlySequence<byte> _snapshot;
@@ -31,13 +32,8 @@ public sealed class SnapshotFile
     /// <summary>Reads and checks a file. Throws <see cref="HostException"/>.</summary>
     public static SnapshotFile Read(string path)
     {
-        byte[] file = MachineBuilder.ReadFile("--restore", path);
-        int length = file.Length - HashBytes;
-        if (length <= 0 || XxHash128.HashToUInt128(file.AsSpan(0, length)) != BinaryPrimitives.ReadUInt128LittleEndian(file.AsSpan(length)))
-        {
-            throw new HostException($"--restore {path} is damaged, truncated or not a snapshot: its checksum does not match; make it anew with --save-snapshot");
-        }
-        var snapshot = new ReadOnlySequence<byte>(file, 0, length);
+        ReadOnlySequence<byte> snapshot = Content(path)
+            ?? throw new HostException($"--restore {path} is damaged, truncated or not a snapshot: its checksum does not match; make it anew with --save-snapshot");
         try
         {
             return new SnapshotFile(path, snapshot, Snapshot.ReadConfig(snapshot));
@@ -45,6 +41,40 @@ public sealed class SnapshotFile
         catch (StateFormatException e)
         {
             throw new HostException($"--restore {path}: {e.Message}");
+        }
+    }
+
+    // In pieces: a snapshot may be longer than an array can be. Null when the checksum does not match.
+    private static ReadOnlySequence<byte>? Content(string path)
+    {
+        try
+        {
+            if (Directory.Exists(path)) throw new HostException($"--restore {path} is a directory; give the path of a file");
+            using FileStream file = new(path, FileMode.Open, FileAccess.Read);
+            long left = file.Length - HashBytes;
+            if (left <= 0) return null;
+            var content = new ChunkedBuffer();
+            var hash = new XxHash128();
+            while (left > 0)
+            {
+                Span<byte> part = content.GetSpan(PieceBytes);
+                part = part[..(int)long.Min(part.Length, left)];
+                file.ReadExactly(part);
+                hash.Append(part);
+                content.Advance(part.Length);
+                left -= part.Length;
+            }
+            Span<byte> said = stackalloc byte[HashBytes];
+            file.ReadExactly(said);
+            return hash.GetCurrentHashAsUInt128() == BinaryPrimitives.ReadUInt128LittleEndian(said) ? content.ToSequence() : null;
+        }
+        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
+        {
+            throw new HostException($"--restore {path} does not exist; check the path");
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new HostException($"--restore {path} cannot be read: {e.Message}");
         }
     }
 
