@@ -25,6 +25,8 @@ public sealed class DiskErrorTests
             if (random.Next(4) == 0) queue.Put(InputEvent.SerialBytes(0, new byte[] { (byte)random.Next() }));
         };
         new LiveLoop(live, queue, new LiveSettings(slice, StopAt, FixedClock: true, Paced: false), log).Run();
+        live.Settle();
+        foreach (DiskFailure failure in live.TakeDiskFailures()) log.DiskFailed(live.Position, failure);
         Assert.InRange(log.Inputs.Count(i => i.Input.Kind == InputKind.DiskResult), 2, 10_000);
 
         var copy = MemoryDisk.WithPattern(Sectors);
@@ -35,7 +37,7 @@ public sealed class DiskErrorTests
             Assert.Equal(at, again.Position);
             again.Inject(input);
         }
-        Assert.Equal(StopReason.Limit, again.RunUntil(live.Position));
+        if (live.Position > again.Position) Assert.Equal(StopReason.Limit, again.RunUntil(live.Position));
         Assert.Equal(live.StateHashes(), again.StateHashes());
         Assert.Equal(image.Bytes, copy.Bytes);
     }

@@ -20,7 +20,7 @@ internal static class GuestMemory
                 string[] words = line.Split(' ', StringSplitOptions.RemoveEmptyEntries);
                 string[] range = words[0].Split('-');
                 long first = long.Parse(range[0], NumberStyles.HexNumber, CultureInfo.InvariantCulture), end = long.Parse(range[1], NumberStyles.HexNumber, CultureInfo.InvariantCulture);
-                if (!words[1].StartsWith("rw", StringComparison.Ordinal) || words.Length > 5 || end - first is < 16 << 20 or > 64 << 20) continue;
+                if (!words[1].StartsWith("rw", StringComparison.Ordinal) || words.Length > 5 || end - first is < 16 << 20 or > 512 << 20) continue;
                 byte[] content = new byte[end - first];
                 memory.Position = first;
                 memory.ReadExactly(content);

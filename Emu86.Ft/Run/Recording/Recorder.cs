@@ -96,6 +96,7 @@ public sealed class Recorder : IRunLog
     {
         if (Problem is null)
         {
+            Settle(_machine.Position);
             Hash(_machine.Position, _machine.StateHash());
             _writer.End(_machine.Position);
             HandOver();
@@ -104,8 +105,16 @@ public sealed class Recorder : IRunLog
         if (Problem is { } problem) throw new HostException(problem);
     }
 
+    // A disk error in the events that are due here stands before the hash of what they leave.
+    private void Settle(Position at)
+    {
+        _machine.Settle();
+        foreach (DiskFailure failure in _machine.TakeDiskFailures()) DiskFailed(at, failure);
+    }
+
     private void TakeSnapshot(Position at)
     {
+        Settle(at);
         var state = new ChunkedBuffer();
         UInt128 hash = _machine.StateHash();
         _machine.Save(state);
