@@ -123,10 +123,10 @@ public sealed class Machine : IDisposable
     }
 
     /// <summary>Lets an input take effect at the current position, after the events that are due there. The result of a disk's request
-    /// comes before them: the request may be one of theirs.</summary>
+    /// comes before them, since the request may be one of theirs; but a second one of the same position is of a later request than theirs.</summary>
     public void Inject(InputEvent input)
     {
-        if (input.Kind != InputKind.DiskResult) Settle();
+        if (input.Kind != InputKind.DiskResult || _board.Ide.HasGiven(input.Unit)) Settle();
         _board.Apply(input);
     }
 

@@ -100,6 +100,8 @@ public sealed class AtaDrive : IStateful
         reader.Bytes(_buffer);
     }
 
+    internal bool HasGiven => _state.GivenRequest != 0;
+
     /// <summary>An input: how a request that is still to come ends. The store is not asked for it: a write is taken as not done.</summary>
     internal void Give(ulong request, BlockResult result) => (_state.GivenRequest, _state.GivenResult) = (request, (byte)result);
 

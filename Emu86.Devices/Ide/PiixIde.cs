@@ -65,6 +65,9 @@ public sealed class PiixIde : IPortDevice
 
     private bool Decodes(int channel) => (Function.ReadConfig(TimingRegister + 2 * channel, 2) & 0x8000) != 0;
 
+    /// <summary>Whether a drive's request is still to come whose end was given.</summary>
+    internal bool HasGiven(int drive) => drive is >= 0 and < 4 && _drives[drive] is { HasGiven: true };
+
     /// <summary>An input: how a request of a drive ends. A drive that is not there has none.</summary>
     internal void Give(int drive, ulong request, BlockResult result)
     {
