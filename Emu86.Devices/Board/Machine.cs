@@ -173,6 +173,11 @@ public sealed class Machine : IDisposable
         return page;
     }
 
+    /// <summary>Does a part of the next state hash's work, so that it takes less time itself.</summary>
+    /// <param name="pagesMax">RAM pages to hash at most.</param>
+    /// <returns>False when all of RAM has been looked at.</returns>
+    public bool PrepareHash(int pagesMax) => _memoryHash.Prepare(pagesMax);
+
     /// <summary>The next state hash looks at all of RAM, as if everything had been written.</summary>
     public void HashAnew() => _memoryHash.Forget();
 

@@ -12,6 +12,7 @@ internal sealed unsafe class MemoryHash(PhysicalMemory memory, Mmu mmu)
     private readonly ulong[] _pages = new ulong[memory.RamBytes >> 12];
     private bool _complete;
     private int _scrubAt;
+    private int _prepareAt;
 
     /// <summary>Clean pages that are checked at each hash.</summary>
     public int ScrubPages { get; set; } = 128;
@@ -39,6 +40,30 @@ internal sealed unsafe class MemoryHash(PhysicalMemory memory, Mmu mmu)
         UInt128 hash = XxHash128.HashToUInt128(MemoryMarshal.AsBytes<ulong>(_pages));
         Scrub();
         return hash;
+    }
+
+    /// <summary>Hashes some of the pages that the next <see cref="Compute"/> would have to: it then finds only what was written meanwhile.</summary>
+    /// <param name="pagesMax">How many at most.</param>
+    /// <returns>False when it has been through all of RAM.</returns>
+    public bool Prepare(int pagesMax)
+    {
+        if (!_complete)
+        {
+            for (int page = 0; page < _pages.Length; page++) memory.MarkDirty((uint)page);
+            (_complete, _prepareAt) = (true, 0);
+        }
+        int left = pagesMax;
+        for (; _prepareAt < _pages.Length && left > 0; _prepareAt++)
+        {
+            if ((memory.Bits[_prepareAt] & PageBits.Dirty) == 0) continue;
+            _pages[_prepareAt] = HashOf((uint)_prepareAt);
+            memory.Bits[_prepareAt] &= ~PageBits.Dirty;
+            left--;
+        }
+        if (left < pagesMax) mmu.FlushAll();
+        if (_prepareAt < _pages.Length) return true;
+        _prepareAt = 0;
+        return false;
     }
 
     /// <summary>Looks at all pages that were not written since the last <see cref="Compute"/>.</summary>

@@ -16,17 +16,17 @@ internal sealed class CloneSender : IDisposable
     private const int AnswerMs = 30_000;
 
     private readonly Link _link;
-    private readonly ChunkedBuffer _state;
+    private readonly KeptState _state;
     private readonly UInt128 _configuration;
     private readonly SnapshotDisk?[] _disks;
     private readonly BlockingCollection<CloneDiskWantMessage> _wanted = [];
     private readonly CancellationTokenSource _cancelled = new();
 
     /// <param name="link">To the candidate.</param>
-    /// <param name="state">The machine's state.</param>
+    /// <param name="state">The machine's state, kept from now on until this is disposed.</param>
     /// <param name="configuration">Hash of its configuration.</param>
     /// <param name="disks">The board's drives; their snapshots begin here.</param>
-    public CloneSender(Link link, ChunkedBuffer state, UInt128 configuration, SnapshotDisk?[] disks)
+    public CloneSender(Link link, KeptState state, UInt128 configuration, SnapshotDisk?[] disks)
     {
         (_link, _state, _configuration, _disks) = (link, state, configuration, disks);
         foreach (SnapshotDisk? disk in disks) disk?.BeginSnapshot();
@@ -47,6 +47,7 @@ internal sealed class CloneSender : IDisposable
     public void Dispose()
     {
         _cancelled.Cancel();
+        _state.Dispose();
         foreach (SnapshotDisk? disk in _disks) disk?.EndSnapshot();
     }
 
@@ -56,13 +57,15 @@ internal sealed class CloneSender : IDisposable
         {
             byte[] configuration = new byte[16];
             System.Buffers.Binary.BinaryPrimitives.WriteUInt128LittleEndian(configuration, _configuration);
-            Send(new CloneBeginMessage(configuration, (ulong)_state.Length, [.. _disks.Select(d => (ulong)(d?.SectorCount ?? 0))]));
+            var state = new ChunkedBuffer();
+            _state.Save(state);
+            Send(new CloneBeginMessage(configuration, (ulong)state.Length, [.. _disks.Select(d => (ulong)(d?.SectorCount ?? 0))]));
             for (int n = 0; n < _disks.Length; n++)
             {
                 if (_disks[n] is { } disk) StreamDisk(n, disk);
             }
             ulong offset = 0;
-            foreach (ReadOnlyMemory<byte> bytes in _state.Pieces(StateChunkBytes))
+            foreach (ReadOnlyMemory<byte> bytes in state.Pieces(StateChunkBytes))
             {
                 Send(new CloneStateMessage(offset, bytes));
                 offset += (ulong)bytes.Length;

@@ -11,7 +11,7 @@ namespace Emu86.Ft.Run.Pair;
 /// <summary>Carries a <see cref="PrimaryCore"/>'s actions out. Everything here runs on the emulation thread.</summary>
 internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
 {
-    private const long CloneMaxUs = 30_000_000;
+    private const int HashPagesPerTurn = 512;
 
     private readonly PairHost _host;
     private readonly Machine _machine;
@@ -26,6 +26,7 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
     private readonly PrimaryEvidence _evidence;
     private readonly Queue<ulong> _hashes = new();
     private CloneSender? _clone;
+    private int? _cloneFor;
     private IPEndPoint? _peer;
     private bool _isLive;
     private bool _isPaused;
@@ -94,6 +95,7 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
         _host.Turn();
         _core.Tick(Now);
         Pump();
+        if (_cloneFor is { } connection) PrepareClone(connection);
         Publish();
     }
 
@@ -284,27 +286,39 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
         if (!GiveUp(sentence)) _host.Report.Say($"{sentence}; there is no other copy of the guest to go on with");
     }
 
+    // The guest stands still only for what it writes while the rest of its memory is hashed, a little in every turn; its state is
+    // then kept where it writes on (KeptState), and streamed meanwhile.
     private void BeginClone(int connection)
     {
-        if (_host.Find(connection) is not { } link) return;
         EndClone();
-        _host.Heartbeats.Excuse(CloneMaxUs);
         // A page that was damaged while nobody compared would make every clone differ from its hash.
         if (_clones++ > 0) _machine.HashAnew();
+        _cloneFor = connection;
+    }
+
+    private void PrepareClone(int connection)
+    {
+        if (_host.Find(connection) is not { } link)
+        {
+            _cloneFor = null;
+            return;
+        }
+        if (_machine.PrepareHash(HashPagesPerTurn)) return;
+        _cloneFor = null;
         long began = Now;
         UInt128 hash = _machine.StateHash();
         foreach (DiskFailure failure in _machine.TakeDiskFailures()) _host.Report.SayOnce(DiskErrors.Sentence(failure, _disks[failure.Drive]));
-        var state = new ChunkedBuffer();
-        _machine.Save(state);
+        var state = new KeptState(_machine, new KeepingBudget(long.MaxValue));
+        state.Begin();
         CloneSender clone = _clone = new CloneSender(link, state, _machine.Config.Hash(), _disks);
         // What the machine put out while it settled for the snapshot belongs before it.
         Boundary(_machine.Position, idle: false);
         _core.SnapshotTaken(Now, hash);
         _hashes.Clear();
         _evidence.Clear();
-        _host.Heartbeats.Excused();
-        _host.Report.Say($"cloning {state.Length >> 20} MiB; the guest stood still for {(Now - began) / 1000} ms");
+        _host.Report.Say($"cloning; the guest stood still for {(Now - began) / 1000.0:F1} ms");
         clone.Start(problem => _host.Queue.Post(() => CloneStreamed(clone, problem)));
+        Pump();
     }
 
     private void CloneStreamed(CloneSender clone, string? problem)
@@ -326,6 +340,7 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
     {
         _clone?.Dispose();
         _clone = null;
+        _cloneFor = null;
     }
 
     private void Exit(int code, string why)
