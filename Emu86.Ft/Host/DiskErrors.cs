@@ -17,6 +17,7 @@ internal static class DiskErrors
         RawDisk raw => raw.LastError,
         SnapshotDisk snapshot => Last(snapshot.Store),
         OverlayDisk overlay => Last(overlay.Below),
+        Run.Pair.ReadOnlyView view => Last(view.Below),
         _ => null,
     };
 }

@@ -257,6 +257,24 @@ public sealed class PairTests : IDisposable
     }
 
     [Fact]
+    public void A_read_only_disk_answers_a_write_alike_on_both_sides()
+    {
+        string image = Path.Combine(_state, "a.img"), copy = Path.Combine(_state, "b.img");
+        File.WriteAllBytes(image, new byte[65536]);
+        int web = PairProcess.FreePort(), status = PairProcess.FreePort();
+        _net = $"user,hostfwd=tcp:127.0.0.1:{web}-:80";
+        PairProcess primary = Primary("--hda", image + ",readonly", "--kernel", EmbeddedGuest, "--status", $"127.0.0.1:{status}");
+        primary.WaitFor("emu86-guest: ready");
+        PairProcess backup = Backup("--hda", copy);
+        primary.WaitFor("protected by");
+        ulong hashes = PairProcess.Status(status).GetProperty("hashesChecked").GetUInt64();
+        Assert.Equal("1", PairProcess.Get(web, "/count").Trim());
+        primary.WaitForStatus(status, s => s.GetProperty("hashesChecked").GetUInt64() >= hashes + 4 || s.GetProperty("diverged").GetInt32() > 0);
+        Assert.DoesNotContain("diverged", primary.Text + backup.Text);
+        Assert.Equal(new byte[65536], File.ReadAllBytes(copy));
+    }
+
+    [Fact]
     public void A_backups_image_with_other_content_is_refused_unless_it_may_be_overwritten()
     {
         string image = Path.Combine(_state, "a.img"), copy = Path.Combine(_state, "b.img");

@@ -103,7 +103,9 @@ internal sealed class CloneReceiver(RunOptions options, Hello hello, Link link) 
         {
             long sectors = (long)begin.DiskSectors[n];
             if (sectors == 0 && options.Disks[n] is { } surplus) throw new HostException($"--{Drive(n)} {surplus.Path} is given here, but the primary's machine has no such disk");
-            if (sectors != 0) Disks[n] = new SnapshotDisk(_disks[n] = OpenDisk(n, sectors), StateDirectories.Of(options));
+            if (sectors == 0) continue;
+            _disks[n] = OpenDisk(n, sectors);
+            Disks[n] = new SnapshotDisk(IsReadOnly(n) ? new ReadOnlyView(_disks[n]!) : _disks[n]!, StateDirectories.Of(options));
         }
     }
 
@@ -123,7 +125,10 @@ internal sealed class CloneReceiver(RunOptions options, Hello hello, Link link) 
         return disk;
     }
 
-    private Guid DiskId(int n) => hello.Machine.Disks.FirstOrDefault(d => d.Drive == Drive(n))?.Id ?? throw new HostException($"the primary does not name the identity of its disk {Drive(n)}");
+    // What the guest may do with a drive is the primary's machine's business: both sides must answer a write alike.
+    private bool IsReadOnly(int n) => hello.Machine.Disks.Any(d => d.Drive == Recording.RecordingDisks.IdentityOf(n, isReadOnly: true, d.Id).Drive);
+
+    private Guid DiskId(int n) => hello.Machine.Disks.FirstOrDefault(d => d.Drive == Drive(n) || d == Recording.RecordingDisks.IdentityOf(n, isReadOnly: true, d.Id))?.Id ?? throw new HostException($"the primary does not name the identity of its disk {Drive(n)}");
 
     private DiskSideFile SideFile(int n, DiskCopyState state) =>
         new(DiskId(n), DiskCopies.Name(options.Disks[n]!.Path), hello.Epoch, state) { Guest = hello.Machine.Name, Arbiter = hello.Machine.Arbiter };
@@ -156,7 +161,7 @@ internal sealed class CloneReceiver(RunOptions options, Hello hello, Link link) 
         SnapshotDisk disk = Disk(blocks.Disk);
         long lba = (long)blocks.FirstBlock * (SnapshotDisk.BlockBytes / 512);
         if (blocks.Data.Length == 0 || blocks.Data.Length % 512 != 0 || lba < 0 || lba + blocks.Data.Length / 512 > disk.SectorCount) throw new HostException("a disk block came out of place");
-        if (disk.Write(lba, blocks.Data.Span) != BlockResult.Ok) throw new HostException(_disks[blocks.Disk]!.LastError ?? $"the image of {Drive(blocks.Disk)} cannot be written");
+        if (_disks[blocks.Disk]!.Write(lba, blocks.Data.Span) != BlockResult.Ok) throw new HostException(_disks[blocks.Disk]!.LastError ?? $"the image of {Drive(blocks.Disk)} cannot be written");
     }
 
     private void Append(CloneStateMessage state)
@@ -179,6 +184,22 @@ internal sealed class CloneReceiver(RunOptions options, Hello hello, Link link) 
             throw new HostException("the configuration hashes differ: give both sides the same --heartbeat, --failure-timeout, --max-lag and --hash-every");
         }
     }
+}
+
+/// <summary>A disk that the guest cannot write.</summary>
+internal sealed class ReadOnlyView(IBlockStore below) : IBlockStore
+{
+    public IBlockStore Below => below;
+
+    public long SectorCount => below.SectorCount;
+
+    public bool IsReadOnly => true;
+
+    public BlockResult Read(long lba, Span<byte> destination) => below.Read(lba, destination);
+
+    public BlockResult Write(long lba, ReadOnlySpan<byte> source) => BlockResult.ReadOnly;
+
+    public BlockResult Flush() => BlockResult.Ok;
 }
 
 internal static class DiskCopies

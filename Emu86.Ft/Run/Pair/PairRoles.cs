@@ -105,7 +105,7 @@ internal sealed class PrimaryDisks : IDisposable
             {
                 throw new HostException(e.Message);
             }
-            ids.Add(new DiskIdentity($"hd{(char)('a' + n)}", disks._ids[n]));
+            ids.Add(Recording.RecordingDisks.IdentityOf(n, disk.ReadOnly, disks._ids[n]));
         }
         return (disks, ids);
     }
