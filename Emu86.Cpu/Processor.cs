@@ -229,7 +229,8 @@ public sealed unsafe class Processor : IStateful, IDisposable
             if (c->Exit != ExitReason.None) return;
             // Others may have followed: it is the last one that ended here.
             c->S.Count += c->Block->Count;
-            if (c->Attention != 0) return;
+            // At the limit nothing more is fetched: the fetch might fault, and the fault belongs behind the boundary.
+            if (c->Attention != 0 || c->S.Count >= c->Limit) return;
             Link* link = c->Link;
             if (link != null && link->Epoch == c->Epoch)
             {
