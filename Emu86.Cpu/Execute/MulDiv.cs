@@ -26,10 +26,12 @@ public static unsafe class MulDiv
 
         Forms.RegRm<ImulTwo, ushort>(t, Code.Imul_r16_rm16);
         Forms.RegRm<ImulTwo, uint>(t, Code.Imul_r32_rm32);
+#pragma warning disable format // aligned by hand
         t.Add(Code.Imul_r16_rm16_imm16, &ImulReg<ushort>, &ImulMem<ushort, Flat>, &ImulMem<ushort, Seg32>, &ImulMem<ushort, Seg16>);
-        t.Add(Code.Imul_r16_rm16_imm8, &ImulReg<ushort>, &ImulMem<ushort, Flat>, &ImulMem<ushort, Seg32>, &ImulMem<ushort, Seg16>);
-        t.Add(Code.Imul_r32_rm32_imm32, &ImulReg<uint>, &ImulMem<uint, Flat>, &ImulMem<uint, Seg32>, &ImulMem<uint, Seg16>);
-        t.Add(Code.Imul_r32_rm32_imm8, &ImulReg<uint>, &ImulMem<uint, Flat>, &ImulMem<uint, Seg32>, &ImulMem<uint, Seg16>);
+        t.Add(Code.Imul_r16_rm16_imm8,  &ImulReg<ushort>, &ImulMem<ushort, Flat>, &ImulMem<ushort, Seg32>, &ImulMem<ushort, Seg16>);
+        t.Add(Code.Imul_r32_rm32_imm32, &ImulReg<uint>,   &ImulMem<uint, Flat>,   &ImulMem<uint, Seg32>,   &ImulMem<uint, Seg16>);
+        t.Add(Code.Imul_r32_rm32_imm8,  &ImulReg<uint>,   &ImulMem<uint, Flat>,   &ImulMem<uint, Seg32>,   &ImulMem<uint, Seg16>);
+#pragma warning restore format
     }
 
     private static void Accumulator<TOp, T>(OpTable t, Code code) where TOp : struct, IAccumulator where T : unmanaged =>

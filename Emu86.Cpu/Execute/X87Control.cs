@@ -11,27 +11,29 @@ internal static unsafe class X87Control
 {
     public static void Rows(OpTable t)
     {
-        t.Add(Code.Wait, &Wait);
-        t.Add(Code.Fninit, &Fninit);
-        t.Add(Code.Fnclex, &Fnclex);
+#pragma warning disable format // aligned by hand
+        t.Add(Code.Wait,             &Wait);
+        t.Add(Code.Fninit,           &Fninit);
+        t.Add(Code.Fnclex,           &Fnclex);
         // The 8087's and 80287's own: since the 387 they do nothing.
-        t.Add(Code.Fneni, &Nothing);
-        t.Add(Code.Fndisi, &Nothing);
-        t.Add(Code.Fnsetpm, &Nothing);
-        t.Add(Code.Fnstsw_AX, &FnstswAx);
-        t.Add(Code.Fnstsw_m2byte, null, &StoreWord<Flat, StatusWord>, &StoreWord<Seg32, StatusWord>, &StoreWord<Seg16, StatusWord>);
-        t.Add(Code.Fnstcw_m2byte, null, &StoreWord<Flat, ControlWord>, &StoreWord<Seg32, ControlWord>, &StoreWord<Seg16, ControlWord>);
-        t.Add(Code.Fldcw_m2byte, null, &Fldcw<Flat>, &Fldcw<Seg32>, &Fldcw<Seg16>);
-        t.Add(Code.Fnstenv_m14byte, null, &Image<Flat, StoreEnvironment, Narrow>, &Image<Seg32, StoreEnvironment, Narrow>, &Image<Seg16, StoreEnvironment, Narrow>);
-        t.Add(Code.Fnstenv_m28byte, null, &Image<Flat, StoreEnvironment, Wide>, &Image<Seg32, StoreEnvironment, Wide>, &Image<Seg16, StoreEnvironment, Wide>);
-        t.Add(Code.Fldenv_m14byte, null, &Image<Flat, LoadEnvironment, Narrow>, &Image<Seg32, LoadEnvironment, Narrow>, &Image<Seg16, LoadEnvironment, Narrow>);
-        t.Add(Code.Fldenv_m28byte, null, &Image<Flat, LoadEnvironment, Wide>, &Image<Seg32, LoadEnvironment, Wide>, &Image<Seg16, LoadEnvironment, Wide>);
-        t.Add(Code.Fnsave_m94byte, null, &Image<Flat, StoreState, Narrow>, &Image<Seg32, StoreState, Narrow>, &Image<Seg16, StoreState, Narrow>);
-        t.Add(Code.Fnsave_m108byte, null, &Image<Flat, StoreState, Wide>, &Image<Seg32, StoreState, Wide>, &Image<Seg16, StoreState, Wide>);
-        t.Add(Code.Frstor_m94byte, null, &Image<Flat, LoadState, Narrow>, &Image<Seg32, LoadState, Narrow>, &Image<Seg16, LoadState, Narrow>);
-        t.Add(Code.Frstor_m108byte, null, &Image<Flat, LoadState, Wide>, &Image<Seg32, LoadState, Wide>, &Image<Seg16, LoadState, Wide>);
-        t.Add(Code.Fxsave_m512byte, null, &Fxsave<Flat>, &Fxsave<Seg32>, &Fxsave<Seg16>);
-        t.Add(Code.Fxrstor_m512byte, null, &Fxrstor<Flat>, &Fxrstor<Seg32>, &Fxrstor<Seg16>);
+        t.Add(Code.Fneni,            &Nothing);
+        t.Add(Code.Fndisi,           &Nothing);
+        t.Add(Code.Fnsetpm,          &Nothing);
+        t.Add(Code.Fnstsw_AX,        &FnstswAx);
+        t.Add(Code.Fnstsw_m2byte,    null, &StoreWord<Flat, StatusWord>,           &StoreWord<Seg32, StatusWord>,           &StoreWord<Seg16, StatusWord>);
+        t.Add(Code.Fnstcw_m2byte,    null, &StoreWord<Flat, ControlWord>,          &StoreWord<Seg32, ControlWord>,          &StoreWord<Seg16, ControlWord>);
+        t.Add(Code.Fldcw_m2byte,     null, &Fldcw<Flat>,                           &Fldcw<Seg32>,                           &Fldcw<Seg16>);
+        t.Add(Code.Fnstenv_m14byte,  null, &Image<Flat, StoreEnvironment, Narrow>, &Image<Seg32, StoreEnvironment, Narrow>, &Image<Seg16, StoreEnvironment, Narrow>);
+        t.Add(Code.Fnstenv_m28byte,  null, &Image<Flat, StoreEnvironment, Wide>,   &Image<Seg32, StoreEnvironment, Wide>,   &Image<Seg16, StoreEnvironment, Wide>);
+        t.Add(Code.Fldenv_m14byte,   null, &Image<Flat, LoadEnvironment, Narrow>,  &Image<Seg32, LoadEnvironment, Narrow>,  &Image<Seg16, LoadEnvironment, Narrow>);
+        t.Add(Code.Fldenv_m28byte,   null, &Image<Flat, LoadEnvironment, Wide>,    &Image<Seg32, LoadEnvironment, Wide>,    &Image<Seg16, LoadEnvironment, Wide>);
+        t.Add(Code.Fnsave_m94byte,   null, &Image<Flat, StoreState, Narrow>,       &Image<Seg32, StoreState, Narrow>,       &Image<Seg16, StoreState, Narrow>);
+        t.Add(Code.Fnsave_m108byte,  null, &Image<Flat, StoreState, Wide>,         &Image<Seg32, StoreState, Wide>,         &Image<Seg16, StoreState, Wide>);
+        t.Add(Code.Frstor_m94byte,   null, &Image<Flat, LoadState, Narrow>,        &Image<Seg32, LoadState, Narrow>,        &Image<Seg16, LoadState, Narrow>);
+        t.Add(Code.Frstor_m108byte,  null, &Image<Flat, LoadState, Wide>,          &Image<Seg32, LoadState, Wide>,          &Image<Seg16, LoadState, Wide>);
+        t.Add(Code.Fxsave_m512byte,  null, &Fxsave<Flat>,                          &Fxsave<Seg32>,                          &Fxsave<Seg16>);
+        t.Add(Code.Fxrstor_m512byte, null, &Fxrstor<Flat>,                         &Fxrstor<Seg32>,                         &Fxrstor<Seg16>);
+#pragma warning restore format
     }
 
     /// <summary>#NM needs MP and TS here, and EM does not matter.</summary>
@@ -216,8 +218,10 @@ internal static unsafe class X87Control
         static abstract bool WithRegisters { get; }
     }
 
-    private readonly struct StoreEnvironment : IImage { public static bool Writes => true; public static bool WithRegisters => false; }
-    private readonly struct LoadEnvironment : IImage { public static bool Writes => false; public static bool WithRegisters => false; }
-    private readonly struct StoreState : IImage { public static bool Writes => true; public static bool WithRegisters => true; }
-    private readonly struct LoadState : IImage { public static bool Writes => false; public static bool WithRegisters => true; }
+#pragma warning disable format // aligned by hand
+    private readonly struct StoreEnvironment : IImage { public static bool Writes => true;  public static bool WithRegisters => false; }
+    private readonly struct LoadEnvironment : IImage  { public static bool Writes => false; public static bool WithRegisters => false; }
+    private readonly struct StoreState : IImage       { public static bool Writes => true;  public static bool WithRegisters => true; }
+    private readonly struct LoadState : IImage        { public static bool Writes => false; public static bool WithRegisters => true; }
+#pragma warning restore format
 }

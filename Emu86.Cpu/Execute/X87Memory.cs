@@ -35,10 +35,12 @@ internal static unsafe class X87Memory
         StoreRow<Integer32, int, PopStack>(t, Code.Fistp_m32int);
         StoreRow<Integer64, long, PopStack>(t, Code.Fistp_m64int);
 
-        t.Add(Code.Fld_m80fp, null, &Load80<Flat, Extended80>, &Load80<Seg32, Extended80>, &Load80<Seg16, Extended80>);
-        t.Add(Code.Fbld_m80bcd, null, &Load80<Flat, Bcd80>, &Load80<Seg32, Bcd80>, &Load80<Seg16, Bcd80>);
-        t.Add(Code.Fstp_m80fp, null, &Store80<Flat, Extended80>, &Store80<Seg32, Extended80>, &Store80<Seg16, Extended80>);
-        t.Add(Code.Fbstp_m80bcd, null, &Store80<Flat, Bcd80>, &Store80<Seg32, Bcd80>, &Store80<Seg16, Bcd80>);
+#pragma warning disable format // aligned by hand
+        t.Add(Code.Fld_m80fp,    null, &Load80<Flat, Extended80>,  &Load80<Seg32, Extended80>,  &Load80<Seg16, Extended80>);
+        t.Add(Code.Fbld_m80bcd,  null, &Load80<Flat, Bcd80>,       &Load80<Seg32, Bcd80>,       &Load80<Seg16, Bcd80>);
+        t.Add(Code.Fstp_m80fp,   null, &Store80<Flat, Extended80>, &Store80<Seg32, Extended80>, &Store80<Seg16, Extended80>);
+        t.Add(Code.Fbstp_m80bcd, null, &Store80<Flat, Bcd80>,      &Store80<Seg32, Bcd80>,      &Store80<Seg16, Bcd80>);
+#pragma warning restore format
     }
 
     private static void Arithmetic<TOperation>(OpTable t, Code m32, Code m64, Code i16, Code i32) where TOperation : struct, IBinaryOperation
