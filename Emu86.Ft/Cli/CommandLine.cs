@@ -5,6 +5,7 @@ using System.CommandLine.Invocation;
 using System.Globalization;
 using Emu86.Devices;
 using Emu86.Ft.Host;
+using Emu86.Ft.Run;
 
 namespace Emu86.Ft.Cli;
 
@@ -12,6 +13,7 @@ namespace Emu86.Ft.Cli;
 public static class CommandLine
 {
     private static readonly List<(string Group, Option Option)> Rows = [];
+    private static readonly List<(Option Option, string Instead)> NotBuilt = [];
 
     // Roles
     private static readonly Option<bool> Primary = Flag("Roles", "--primary", "Run the machine, protected by a backup as soon as one can be reached");
@@ -21,13 +23,14 @@ public static class CommandLine
     private static readonly Option<ulong?> Until = Number("Roles", "--until", "COUNT", "Replay: stop at this instruction count");
     private static readonly Option<ulong?> From = Number("Roles", "--from", "COUNT", "Replay: begin at the last snapshot in the recording before this count");
     private static readonly Option<bool> Demo = Flag("Roles", "--demo", "Show a failover on this machine: switch, primary, backup, client; the primary is killed");
+    private static readonly Option<bool> EndWithInput = Flag("Roles", "--end-with-input", "End at once when standard input ends, for a program that starts this one and may die");
     private static readonly Option<string> Switch = Text("Roles", "--switch", "HOST:PORT", "An Ethernet switch for --net stream, with the user-mode NAT as one of its ports");
     private static readonly Option<string[]> HostForward = Many("Roles", "--hostfwd", "tcp:HOST:PORT-:PORT", "Switch: forward a host port to the guest");
 
     // Machine
     private static readonly Option<string> Memory = Text("Machine", "--memory", "SIZE", "Guest memory, 1M to 3G (default 128M)", "-m");
-    private static readonly Option<string> Cpu = Text("Machine", "--cpu", "MODEL", "486, pentium or pentium2 (default pentium2)", "-cpu");
-    private static readonly Option<string> Engine = Text("Machine", "--engine", "ENGINE", "auto or interpreter (default auto)");
+    private static readonly Option<string> Cpu = Text("Machine", "--cpu", "MODEL", "486, pentium or pentium2 (default pentium2); pentium4 (not built yet)", "-cpu");
+    private static readonly Option<string> Engine = Text("Machine", "--engine", "ENGINE", "auto or interpreter (default auto); translator (not built yet)");
     private static readonly Option<string>[] Disks =
     [
         Text("Machine", "--hda", "PATH[,readonly]", "Raw image of the first IDE disk", "-hda"),
@@ -35,9 +38,7 @@ public static class CommandLine
         Text("Machine", "--hdc", "PATH[,readonly]", "Third IDE disk", "-hdc"),
         Text("Machine", "--hdd", "PATH[,readonly]", "Fourth IDE disk", "-hdd"),
     ];
-    private static readonly Option<string> CdRom = Text("Machine", "--cdrom", "PATH", "Not supported yet");
-    private static readonly Option<string> Floppy = Text("Machine", "--fda", "PATH", "Not supported yet");
-    private static readonly Option<string> Boot = Text("Machine", "--boot", "DEVICE", "What the BIOS boots: c (disk) or n (option ROM; default c)", "-boot");
+    private static readonly Option<string> Boot = Text("Machine", "--boot", "DEVICE", "What the BIOS boots: c (disk) or n (option ROM; default c); a, d (not built yet)", "-boot");
     private static readonly Option<string> Kernel = Text("Machine", "--kernel", "PATH", "Start this Linux bzImage or multiboot ELF directly", "-kernel");
     private static readonly Option<string> Initrd = Text("Machine", "--initrd", "PATH", "Initial RAM disk of --kernel", "-initrd");
     private static readonly Option<string> Append = Text("Machine", "--append", "TEXT", "Command line of --kernel", "-append");
@@ -48,7 +49,7 @@ public static class CommandLine
     private static readonly Option<string> Nic = Text("Machine", "--nic", "MODEL", "ne2k-pci or ne2k-isa (default ne2k-pci)");
     private static readonly Option<string> Mac = Text("Machine", "--mac", "MAC", "Hardware address (default 52:54:00:12:34:56)");
     private static readonly Option<string> Serial = Text("Machine", "--serial", "TARGET", "COM1: stdio, null, file:PATH or tcp:HOST:PORT (default stdio)", "-serial");
-    private static readonly Option<string> Display = Text("Machine", "--display", "KIND", "none or text (default none)");
+    private static readonly Option<string> Display = Text("Machine", "--display", "KIND", "none (default); text, vnc:HOST:PORT (not built yet)");
     private static readonly Option<string> ExitPort = Text("Machine", "--exit-port", "PORT", "isa-debug-exit: a write of V ends the program with code (V<<1)|1");
     private static readonly Option<bool> DebugPort = Flag("Machine", "--debug-port", "Show bytes written to ports E9h and 402h on stderr");
     private static readonly Option<bool> PostPort = Flag("Machine", "--post-port", "Show POST codes (port 80h) on stderr");
@@ -65,15 +66,12 @@ public static class CommandLine
     // Replication
     private static readonly Option<string> Listen = Text("Replication", "--listen", "HOST:PORT", "Backup: where primaries connect (default 127.0.0.1:8686)");
     private static readonly Option<string> Backups = Text("Replication", "--backups", "HOST:PORT[,...]", "Primary: candidates in order of preference (default 127.0.0.1:8686)");
-    private static readonly Option<string> Arbiter = Text("Replication", "--arbiter", "file:PATH", "Where epochs are won (default: in the state directory)");
-    private static readonly Option<string> DiskMode = Text("Replication", "--disks", "MODE", "replicated (default)");
+    private static readonly Option<string> Arbiter = Text("Replication", "--arbiter", "file:PATH", "Where epochs are won (default: in the state directory); etcd:URL (not built yet)");
+    private static readonly Option<string> DiskMode = Text("Replication", "--disks", "MODE", "replicated (default); shared (not built yet)");
     private static readonly Option<ulong?> Heartbeat = Number("Replication", "--heartbeat", "MS", "Between heartbeats (default 20)");
     private static readonly Option<ulong?> FailureTimeout = Number("Replication", "--failure-timeout", "MS", "Silence after which the other side is taken as lost (default 200)");
     private static readonly Option<ulong?> MaxLag = Number("Replication", "--max-lag", "MS", "Execution lag of the backup at which the primary is slowed (default 100)");
     private static readonly Option<ulong?> HashEvery = Number("Replication", "--hash-every", "MS", "Guest time between state hashes (default 1000)");
-    private static readonly Option<string> TlsCert = Text("Replication", "--tls-cert", "FILE", "Not supported yet");
-    private static readonly Option<string> TlsKey = Text("Replication", "--tls-key", "FILE", "Not supported yet");
-    private static readonly Option<string> TlsCa = Text("Replication", "--tls-ca", "FILE", "Not supported yet");
     private static readonly Option<string> Name = Text("Replication", "--name", "GUEST", "The guest's name at the arbiter (default default)");
     private static readonly Option<bool> OverwriteDisk = Flag("Replication", "--overwrite-disk", "Backup: let another disk's image be overwritten");
     private static readonly Option<bool> ForceStaleDisk = Flag("Replication", "--force-stale-disk", "Start on a disk copy that is not current");
@@ -82,13 +80,34 @@ public static class CommandLine
     private static readonly Option<string> StateDir = Text("Replication", "--state-dir", "DIR", "Arbiter file, evidence, locks (default: per user)");
     private static readonly Option<string> LogFormat = Text("Replication", "--log-format", "FORMAT", "text or json (default text)");
 
+    // Options of later versions: known, so that the answer is a sentence about them and not about a typing mistake.
+    static CommandLine()
+    {
+        const string loopback = "both sides must run on loopback addresses until then";
+        Later("Roles", "--bisect", "FILE", "Find the first differing instruction of a divergence", "narrow it down with --replay FILE --until COUNT --print-hash");
+        Later("Machine", "--cdrom", "PATH", "CD-ROM drive", "attach the image read-only as a disk: --hdb PATH,readonly");
+        Later("Machine", "--fda", "PATH", "Floppy drive", "boot from a disk image (--hda) or a kernel (--kernel)");
+        Later("Replication", "--tls-cert", "FILE", "Certificate of this side", loopback);
+        Later("Replication", "--tls-key", "FILE", "Key of the certificate", loopback);
+        Later("Replication", "--tls-ca", "FILE", "Certificate authority of the peers", loopback);
+        Later("Replication", "--make-certs", "DIR", "Make certificates for a trial", loopback);
+        Later("Replication", "--rejoin", null, "A side that lost becomes a backup again", "start the program again with --backup");
+        Later("Replication", "--cluster", "etcd:URL", "Find candidates in etcd", "name the candidates with --backups HOST:PORT,HOST:PORT");
+        Later("Replication", "--replicas", "N", "Number of backups at a time", "leave it out: there is one backup at a time, and --backups may name several candidates");
+        Later("Replication", "--quorum", "N", "Backups that must acknowledge an output", "leave it out: the one backup acknowledges every output");
+        Later("Replication", "--disk-reads", "SIDE", "primary or backup: who reads a shared disk", "leave it out: each side reads its own image");
+        Later("Replication", "--on-disk-error", "ACTION", "report or stop", "leave it out: errors of the image are reported to the guest by its drive");
+        Later("Replication", "--fence-command", "CMD", "Run before going live", "leave it out: the arbiter alone decides who is live");
+    }
+
     /// <summary>Runs <paramref name="run"/> with the parsed options; returns the exit code.</summary>
     public static int Invoke(string[] args, Func<RunOptions, int> run)
     {
         var root = new RootCommand("emu86: a deterministic PC in software, replayed in lockstep by a backup that takes over when the primary dies.");
         foreach ((_, Option option) in Rows) root.Options.Add(option);
         foreach (HelpOption help in root.Options.OfType<HelpOption>()) help.Action = new GroupedHelp();
-        ParseResult parsed = root.Parse(args);
+        // A file name may begin with @: it names no file of further options.
+        ParseResult parsed = root.Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null });
         if (parsed.Errors.Count > 0)
         {
             foreach (string message in parsed.Errors.Select(e => e.Message).Distinct()) Console.Error.WriteLine($"emu86: {message}");
@@ -97,19 +116,26 @@ public static class CommandLine
         }
         root.SetAction(result =>
         {
+            var report = new Report(result.GetValue(LogFormat) == "json");
             try
             {
                 return run(Read(result));
             }
             catch (UsageException e)
             {
-                Console.Error.WriteLine($"emu86: {e.Message}");
+                report.Say(e.Message);
                 return ExitCode.Usage;
             }
             catch (HostException e)
             {
-                Console.Error.WriteLine($"emu86: {e.Message}");
+                report.Say(e.Message);
                 return e.ExitCode;
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                // A host file that nobody had a better sentence for: a full disk in the middle of a run.
+                report.Say(e.Message);
+                return ExitCode.Failure;
             }
         });
         return parsed.Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
@@ -117,35 +143,34 @@ public static class CommandLine
 
     private static RunOptions Read(ParseResult p)
     {
-        Values.NotYet("--cdrom", p.GetValue(CdRom));
-        Values.NotYet("--fda", p.GetValue(Floppy));
-        Values.NotYet("--tls-cert", p.GetValue(TlsCert));
-        Values.NotYet("--tls-key", p.GetValue(TlsKey));
-        Values.NotYet("--tls-ca", p.GetValue(TlsCa));
-        if (p.GetValue(Engine) is { } engine && Values.OneOf("--engine", engine, "auto", "interpreter", "translator") == "translator")
+        foreach ((Option option, string instead) in NotBuilt)
         {
-            throw new HostException("--engine translator is not supported by this version of emu86; use interpreter", ExitCode.Usage);
+            if (p.GetResult(option) is { Implicit: false }) throw Values.NotYet(option.Name, instead);
         }
-        if (p.GetValue(DiskMode) is { } mode && Values.OneOf("--disks", mode, "replicated", "shared") == "shared")
+        foreach ((_, Option option) in Rows)
         {
-            throw new HostException("--disks shared is not supported by this version of emu86; use replicated", ExitCode.Usage);
+            if (option is Option<string> text && text != Append && p.GetValue(text) == "") throw new UsageException($"{option.Name} takes {option.HelpName}, not an empty text");
         }
+        Values.OneOf("--engine", p.GetValue(Engine) ?? "auto", "auto", "interpreter", ("translator", "use interpreter"));
+        Values.OneOf("--disks", p.GetValue(DiskMode) ?? "replicated", "replicated", ("shared", "use replicated, with an image on each side"));
         if (p.GetValue(Arbiter) is { } arbiter && !arbiter.StartsWith("file:", StringComparison.Ordinal))
         {
-            throw new UsageException($"--arbiter takes file:PATH in this version of emu86, not \"{arbiter}\"");
+            if (arbiter.StartsWith("etcd:", StringComparison.Ordinal)) throw Values.NotYet("--arbiter etcd", "use file:PATH in a directory that both sides see");
+            throw new UsageException($"--arbiter takes file:PATH, not \"{arbiter}\"");
         }
         var options = new RunOptions
         {
             Role = RoleOf(p),
+            EndWithInput = p.GetValue(EndWithInput),
             RecordFile = p.GetValue(Record),
             ReplayFile = p.GetValue(Replay),
             Until = p.GetValue(Until),
             From = p.GetValue(From),
             SwitchAt = p.GetValue(Switch) is { } at ? Values.Endpoint("--switch", at) : null,
             MemoryBytes = p.GetValue(Memory) is { } memory ? Values.Size("--memory", memory) : 128L << 20,
-            Cpu = CpuOf(p.GetValue(Cpu)),
+            Cpu = Values.OneOf("--cpu", p.GetValue(Cpu) ?? "pentium2", "486", "pentium", "pentium2", ("pentium4", "use pentium2, which has no SSE")),
             Disks = [.. Disks.Select(d => p.GetValue(d) is { } text ? Values.Disk(d.Name, text) : null)],
-            Boot = Values.OneOf("--boot", p.GetValue(Boot) ?? "c", "c", "n"),
+            Boot = Values.OneOf("--boot", p.GetValue(Boot) ?? "c", "c", "n", ("a", "use c with --hda"), ("d", "use c with --hda")),
             Kernel = p.GetValue(Kernel),
             Initrd = p.GetValue(Initrd),
             Append = p.GetValue(Append) ?? "",
@@ -154,7 +179,7 @@ public static class CommandLine
             OptionRom = p.GetValue(OptionRom),
             Nic = Values.OneOf("--nic", p.GetValue(Nic) ?? "ne2k-pci", "ne2k-pci", "ne2k-isa") == "ne2k-isa" ? NicModel.Ne2kIsa : NicModel.Ne2kPci,
             Serial = p.GetValue(Serial) ?? "stdio",
-            Display = Values.OneOf("--display", p.GetValue(Display) ?? "none", "none", "text"),
+            Display = DisplayOf(p.GetValue(Display) ?? "none"),
             ExitPort = p.GetValue(ExitPort) is { } port ? Values.Port("--exit-port", port) : 0,
             DebugPort = p.GetValue(DebugPort),
             PostPort = p.GetValue(PostPort),
@@ -182,6 +207,10 @@ public static class CommandLine
         };
         if (options.Slice == 0) throw new UsageException("--slice takes a count of at least 1");
         if (options.Kernel is null && (options.Initrd is not null || p.GetValue(Append) is not null)) throw new UsageException("--initrd and --append go with --kernel");
+        if (options.Role != Role.Replay && (options.Until ?? options.From) is not null) throw new UsageException("--until and --from go with --replay");
+        if (options.Role == Role.Replay && options.StopAt is not null) throw new UsageException("--stop-at does not go with --replay; use --until");
+        if (options.EndWithInput && options.Serial == "stdio" && options.Role != Role.Switch) throw new UsageException("--end-with-input goes with another --serial than stdio, which reads standard input itself");
+        if (options.Role == Role.Switch && options.Status is not null) throw new UsageException("--status does not go with --switch: a switch has no status");
         if (options.HeartbeatMs * 2 > options.FailureTimeoutMs) throw new UsageException("--failure-timeout must be at least twice --heartbeat");
         options = Snapshots(options, p.GetValue(SaveSnapshot));
         if (p.GetValue(Mac) is { } mac) options = options with { Mac = Values.Mac(mac) };
@@ -191,11 +220,8 @@ public static class CommandLine
         return options;
     }
 
-    private static string CpuOf(string? text)
-    {
-        if (text == "pentium4") throw new HostException("--cpu pentium4 is not supported by this version of emu86 (it has no SSE); use pentium2", ExitCode.Usage);
-        return Values.OneOf("--cpu", text ?? "pentium2", "486", "pentium", "pentium2");
-    }
+    private static string DisplayOf(string text) =>
+        text.StartsWith("vnc:", StringComparison.Ordinal) ? throw Values.NotYet("--display vnc", "leave it out: the guest's console is its serial port") : Values.OneOf("--display", text, "none", ("text", "leave it out: the guest's console is its serial port"));
 
     private static Role RoleOf(ParseResult p)
     {
@@ -216,7 +242,8 @@ public static class CommandLine
         int at = text.LastIndexOf('@');
         if (at < 0) return options with { SaveSnapshot = text };
         if (!ulong.TryParse(text[(at + 1)..], out ulong count)) throw new UsageException($"--save-snapshot takes FILE or FILE@COUNT, not \"{text}\"");
-        return options with { SaveSnapshot = text[..at], SaveSnapshotAt = count };
+        if (count > options.StopAt) throw new UsageException($"--save-snapshot at count {count} is behind --stop-at {options.StopAt}");
+        return text[..at].Length == 0 ? throw new UsageException($"--save-snapshot takes FILE or FILE@COUNT, not \"{text}\"") : options with { SaveSnapshot = text[..at], SaveSnapshotAt = count };
     }
 
     private static int Milliseconds(ParseResult p, Option<ulong?> option, int otherwise)
@@ -253,6 +280,12 @@ public static class CommandLine
                 return null;
             },
         });
+
+    private static void Later(string group, string name, string? value, string description, string instead)
+    {
+        description += " (not built yet)";
+        NotBuilt.Add((value is null ? Flag(group, name, description) : Text(group, name, value, description), instead));
+    }
 
     private static T Row<T>(string group, T option) where T : Option
     {

@@ -38,6 +38,10 @@ public sealed record Endpoint(string Host, int Port)
 public sealed record RunOptions
 {
     public Role Role { get; init; }
+
+    /// <summary>The process ends when its standard input does.</summary>
+    public bool EndWithInput { get; init; }
+
     public string? RecordFile { get; init; }
     public string? ReplayFile { get; init; }
     public ulong? Until { get; init; }

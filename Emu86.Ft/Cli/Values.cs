@@ -64,6 +64,7 @@ internal static class Values
             else if (part.StartsWith("format=", StringComparison.Ordinal) && part != "format=raw") throw new UsageException($"{option}: disk format \"{part[7..]}\" is not supported; convert the image to raw, for example with: qemu-img convert -O raw");
             else if (part != "format=raw") throw new UsageException($"{option} takes PATH[,format=raw][,readonly], not \"{text}\"");
         }
+        if (parts[0].Length == 0) throw new UsageException($"{option} takes PATH[,format=raw][,readonly], not \"{text}\"");
         return new DiskOption(parts[0], readOnly);
     }
 
@@ -99,7 +100,7 @@ internal static class Values
         {
             "none" when parts.Length == 1 => options with { Net = NetKind.None },
             "user" => options with { Net = NetKind.User },
-            "stream" when options.StreamAt is not null != options.StreamPath is not null => options with { Net = NetKind.Stream },
+            "stream" when options.StreamAt is not null != options.StreamPath is { Length: > 0 } => options with { Net = NetKind.Stream },
             "stream" => throw new UsageException("--net stream takes either addr=HOST:PORT or path=SOCKET"),
             "tap" when !string.IsNullOrEmpty(options.TapName) => options with { Net = NetKind.Tap },
             "tap" => throw new UsageException("--net tap takes ifname=NAME"),
@@ -129,12 +130,23 @@ internal static class Values
         throw new UsageException($"--rtc-base takes utc or an ISO time such as 2026-01-01T00:00:00, not \"{text}\"");
     }
 
-    public static string OneOf(string option, string text, params string[] choices) =>
-        choices.Contains(text) ? text : throw new UsageException($"{option} takes {string.Join(", ", choices)}, not \"{text}\"");
+    public static string OneOf(string option, string text, params Choice[] choices)
+    {
+        foreach (Choice choice in choices)
+        {
+            if (choice.Text == text) return choice.Instead is null ? text : throw NotYet($"{option} {text}", choice.Instead);
+        }
+        throw new UsageException($"{option} takes {string.Join(", ", choices.Where(c => c.Instead is null).Select(c => c.Text))}, not \"{text}\"");
+    }
 
     /// <summary>An option of the design that this version does not have yet.</summary>
-    public static void NotYet(string option, string? text)
+    public static UsageException NotYet(string what, string instead) => new($"{what} is not supported yet; {instead}");
+
+    /// <summary>A value that an option takes; with <paramref name="Instead"/>: will take, and what to do until then.</summary>
+    internal readonly record struct Choice(string Text, string? Instead)
     {
-        if (text is not null) throw new HostException($"{option} is not supported by this version of emu86", ExitCode.Usage);
+        public static implicit operator Choice(string text) => new(text, null);
+
+        public static implicit operator Choice((string Text, string Instead) later) => new(later.Text, later.Instead);
     }
 }

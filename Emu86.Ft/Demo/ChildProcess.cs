@@ -24,14 +24,14 @@ internal sealed class ChildProcess : IDisposable
     /// <summary>The last line on its stderr.</summary>
     public string LastWords { get; private set; } = "";
 
-    /// <summary>Starts this program with other arguments.</summary>
+    /// <summary>Starts this program with other arguments. It ends with this process, whose end of its standard input stays open.</summary>
     /// <param name="said">Told of each line on the child's stderr, on any thread.</param>
     public static ChildProcess Start(string name, IEnumerable<string> arguments, Action<string, string> said)
     {
         string self = Environment.ProcessPath ?? throw new HostException("the path of this program is not known, so --demo cannot start its processes");
         // Run as `dotnet emu86.dll`, the program is dotnet's first argument.
         string[] prefix = Path.GetFileNameWithoutExtension(self) == "dotnet" ? [Environment.GetCommandLineArgs()[0]] : [];
-        var info = new ProcessStartInfo(self, [.. prefix, .. arguments])
+        var info = new ProcessStartInfo(self, [.. prefix, "--end-with-input", .. arguments])
         {
             RedirectStandardInput = true,
             RedirectStandardOutput = true,
@@ -47,7 +47,6 @@ internal sealed class ChildProcess : IDisposable
             said(name, e.Data);
         };
         process.Start();
-        process.StandardInput.Close();
         process.BeginErrorReadLine();
         process.BeginOutputReadLine();
         return child;

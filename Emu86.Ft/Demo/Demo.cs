@@ -3,6 +3,7 @@ using System.Diagnostics;
 using System.Runtime.InteropServices;
 using Emu86.Ft.Cli;
 using Emu86.Ft.Host;
+using Emu86.Ft.Run;
 using Spectre.Console;
 
 namespace Emu86.Ft.Demo;
@@ -63,7 +64,7 @@ public sealed class Demo
             foreach (Client client in _clients) client.Dispose();
         }
         _screen.Finish(summary!);
-        if (summary!.Fault is { } fault) Console.Error.WriteLine($"emu86: {fault}");
+        if (summary!.Fault is { } fault) new Report(_options.JsonLog).Say(fault);
         return summary.ExitCode;
     }
 

@@ -20,15 +20,19 @@ public interface ISerialTarget : IDisposable
 public static class SerialTargets
 {
     /// <summary>stdio, null, file:PATH or tcp:HOST:PORT.</summary>
-    public static ISerialTarget Open(string target)
+    /// <param name="target">Where the cable goes.</param>
+    /// <param name="say">Told when a file cannot be written any further, on the emulation thread.</param>
+    public static ISerialTarget Open(string target, Action<string> say)
     {
         if (target == "null") return new NullSerial();
-        if (target == "stdio") return new StreamSerial(Console.OpenStandardOutput(), Console.OpenStandardInput());
+        if (target == "stdio") return new StreamSerial(Console.OpenStandardOutput(), Console.OpenStandardInput(), null);
         if (target.StartsWith("file:", StringComparison.Ordinal))
         {
+            if (target.Length == 5) throw new UsageException($"--serial takes file:PATH, not \"{target}\"");
             try
             {
-                return new StreamSerial(new FileStream(target[5..], FileMode.Create, FileAccess.Write, FileShare.Read), null);
+                return new StreamSerial(new FileStream(target[5..], FileMode.Create, FileAccess.Write, FileShare.Read), null,
+                    e => say($"--serial {target} cannot be written any further: {e.Message}; the guest goes on without its serial port"));
             }
             catch (Exception e) when (e is IOException or UnauthorizedAccessException)
             {
@@ -41,7 +45,7 @@ public static class SerialTargets
             try
             {
                 NetworkStream stream = new TcpClient(to.Host, to.Port) { NoDelay = true }.GetStream();
-                return new StreamSerial(stream, stream);
+                return new StreamSerial(stream, stream, null);
             }
             catch (SocketException e)
             {
@@ -70,7 +74,7 @@ public static class SerialTargets
         }
     }
 
-    private sealed class StreamSerial(Stream output, Stream? input) : ISerialTarget
+    private sealed class StreamSerial(Stream output, Stream? input, Action<IOException>? failed) : ISerialTarget
     {
         private readonly byte[] _buffer = new byte[4096];
         private int _count;
@@ -90,10 +94,11 @@ public static class SerialTargets
                 if (!_broken) output.Write(_buffer, 0, _count);
                 if (!_broken) output.Flush();
             }
-            catch (IOException)
+            catch (IOException e)
             {
                 // The reader has gone (a closed pipe): the guest goes on, as with a pulled cable.
                 _broken = true;
+                failed?.Invoke(e);
             }
             _count = 0;
         }
@@ -108,7 +113,14 @@ public static class SerialTargets
         public void Dispose()
         {
             Flush();
-            output.Dispose();
+            try
+            {
+                output.Dispose();
+            }
+            catch (IOException) when (_broken)
+            {
+                // What could not be written is tried once more, and was reported.
+            }
         }
 
         private static void Read(Stream input, Action<byte[]> typed)

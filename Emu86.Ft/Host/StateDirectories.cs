@@ -17,7 +17,7 @@ internal static class StateDirectories
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new HostException($"the state directory {path} cannot be made: {e.Message}; choose another with --state-dir");
+            throw new HostException($"the state directory {path} cannot be made: {e.Message.TrimEnd('.')}; choose another with --state-dir");
         }
     }
 }

@@ -38,6 +38,9 @@ public interface IRunGovernor
 
     /// <summary>Permille of full speed.</summary>
     int Speed { get; }
+
+    /// <summary>The asked count is reached and the guest stands there; called every turn until the run is stopped.</summary>
+    void StopReached();
 }
 
 /// <summary>What to run for.</summary>
@@ -75,6 +78,9 @@ public sealed class LiveLoop(Machine machine, InputQueue inputs, LiveSettings se
     // With a governor a slice is about this long: outputs and acknowledgements wait for its end.
     private const double SliceSeconds = 0.0005;
     private const ulong SliceMin = 500;
+
+    /// <summary>Halted time that is skipped at once when nothing paces the guest; then signals are looked at.</summary>
+    private const ulong SkipNs = 1_000_000_000;
 
     /// <summary>How long an input may wait for room in its device.</summary>
     private static readonly TimeSpan FullMax = TimeSpan.FromMilliseconds(100);
@@ -140,7 +146,13 @@ public sealed class LiveLoop(Machine machine, InputQueue inputs, LiveSettings se
                 At.RemoveAt(0);
                 due();
             }
-            if (now.Count >= settings.StopAt) return LiveEnd.StopReached;
+            if (now.Count >= settings.StopAt)
+            {
+                if (governor is null) return LiveEnd.StopReached;
+                governor.StopReached();
+                inputs.WaitForAction(Shorter(TimeSpan.FromMilliseconds(100)));
+                continue;
+            }
             now = TakeInputs(now);
             if (!settings.FixedClock && _pacer.Adjust(now.VirtualTimeNs, machine.ClockRate) is { } rate) Inject(now, InputEvent.RateChange(rate));
             if (log is not null && log.WantsHash(now))
@@ -157,7 +169,11 @@ public sealed class LiveLoop(Machine machine, InputQueue inputs, LiveSettings se
                 case StopReason.Ended when governor is null: return LiveEnd.Ended;
                 case StopReason.PoweredOff or StopReason.Ended: isOver = true; break;
                 case StopReason.Idle:
-                    if (!settings.Paced && inputs.IsEmpty && governor is null) return LiveEnd.Dead;
+                    if (!settings.Paced)
+                    {
+                        if (inputs.IsEmpty && (machine.IsDeaf || machine.NextEventNs == ulong.MaxValue)) return LiveEnd.Dead;
+                        break;
+                    }
                     if (settings.Paced && machine.NextEventNs == ulong.MaxValue && settings.StopAt != ulong.MaxValue && machine.IsDeaf) return LiveEnd.Dead;
                     Idle();
                     break;
@@ -195,7 +211,7 @@ public sealed class LiveLoop(Machine machine, InputQueue inputs, LiveSettings se
         ulong limit = ulong.Min(now.Count + _slice, settings.StopAt);
         if (At.Count > 0) limit = ulong.Min(limit, At.GetKeyAtIndex(0));
         long start = Stopwatch.GetTimestamp();
-        StopReason reason = machine.RunUntil(new Position(limit, 0), settings.Paced ? _pacer.IdleLimitNs(now.VirtualTimeNs) : ulong.MaxValue);
+        StopReason reason = machine.RunUntil(new Position(limit, 0), settings.Paced ? _pacer.IdleLimitNs(now.VirtualTimeNs) : now.VirtualTimeNs + SkipNs);
         long end = Stopwatch.GetTimestamp(), took = end - start;
         TellFailures(now);
         ulong instructions = machine.Position.Count - now.Count;

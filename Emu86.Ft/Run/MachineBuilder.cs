@@ -9,6 +9,7 @@ namespace Emu86.Ft.Run;
 /// <summary>Builds configurations and opens disks. All mistakes are <see cref="HostException"/>s.</summary>
 public static class MachineBuilder
 {
+    private const long FileBytesMax = 0x7fff_ffc7;
     private const uint VgaBiosAddress = 0xc_0000, OptionRomAddress = 0xd_0000;
 
     /// <summary>The configuration that the options ask for.</summary>
@@ -85,6 +86,7 @@ public static class MachineBuilder
         try
         {
             if (Directory.Exists(path)) throw new HostException($"{option} {path} is a directory; give the path of a file");
+            if (new FileInfo(path) is { Exists: true, Length: > FileBytesMax } file) throw new HostException($"{option} {path} has {file.Length} bytes; at most {FileBytesMax} can be read");
             return File.ReadAllBytes(path);
         }
         catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)

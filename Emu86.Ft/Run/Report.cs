@@ -1,11 +1,12 @@
 // What the program tells people: one event a line on stderr (docs/command-line.md).
-using System.Text.Json;
+using Microsoft.Extensions.Logging;
 
 namespace Emu86.Ft.Run;
 
-/// <summary>Event lines, as text or as JSON.</summary>
+/// <summary>Event lines, as text or as JSON, through a logger of Microsoft.Extensions.Logging.</summary>
 public sealed class Report(bool json)
 {
+    private readonly ILogger _log = new LoggerFactory([new StderrLogger(json)]).CreateLogger("emu86");
     private readonly Lock _lock = new();
     private readonly HashSet<string> _said = [];
 
@@ -20,11 +21,5 @@ public sealed class Report(bool json)
     }
 
     /// <summary>Writes "emu86: …".</summary>
-    public void Say(string text)
-    {
-        string line = json
-            ? JsonSerializer.Serialize(new Dictionary<string, string> { ["time"] = DateTimeOffset.UtcNow.ToString("O"), ["program"] = "emu86", ["event"] = text })
-            : $"emu86: {text}";
-        lock (_lock) Console.Error.WriteLine(line);
-    }
+    public void Say(string text) => _log.Log(LogLevel.Information, default, text, null, (said, _) => said);
 }

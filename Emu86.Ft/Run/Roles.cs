@@ -9,7 +9,13 @@ namespace Emu86.Ft.Run;
 public static class Roles
 {
     /// <summary>Runs the role; returns the exit code.</summary>
-    public static int Run(RunOptions options) => options.Role switch
+    public static int Run(RunOptions options)
+    {
+        if (options.EndWithInput) InputWatch.Start();
+        return Driver(options);
+    }
+
+    private static int Driver(RunOptions options) => options.Role switch
     {
         Role.Standalone or Role.Record => new Standalone(options).Run(),
         Role.Replay => new Replayer(options).Run(),

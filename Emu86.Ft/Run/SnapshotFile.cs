@@ -5,6 +5,7 @@ using System.Buffers.Binary;
 using System.IO.Hashing;
 using Emu86.Cpu;
 using Emu86.Devices;
+using Emu86.Ft.Cli;
 using Emu86.Ft.Host;
 using Emu86.Ft.Replication;
 
@@ -78,6 +79,17 @@ public sealed class SnapshotFile
         }
     }
 
+    /// <summary>The configuration, when these drives fit it. Throws <see cref="HostException"/>.</summary>
+    public MachineConfig ConfigFor(IReadOnlyList<IBlockStore?> disks)
+    {
+        for (int n = 0; n < disks.Count; n++)
+        {
+            long saved = Config.DriveSectors[n], have = disks[n]?.SectorCount ?? 0;
+            if (saved != have) throw new HostException($"the snapshot's machine has {saved} sectors on --hd{(char)('a' + n)}, the given image {have}; give the image that belongs to the snapshot");
+        }
+        return Config;
+    }
+
     /// <summary>Takes the state over. Throws <see cref="HostException"/>.</summary>
     public void RestoreTo(Machine machine)
     {
@@ -89,6 +101,15 @@ public sealed class SnapshotFile
         {
             throw new HostException($"--restore {_path}: {e.Message}");
         }
+    }
+
+    /// <summary>Whether the counts that the options name are still to come, and a snapshot can be written. Throws <see cref="HostException"/>.</summary>
+    public static void CheckOptions(RunOptions options, Machine machine)
+    {
+        if (options.SaveSnapshot is { } target) AtomicFile.CheckTarget("--save-snapshot", target);
+        ulong count = machine.Position.Count;
+        if (options.StopAt < count) throw new HostException($"--stop-at {options.StopAt} is before the snapshot's count {count}; ask for a later one", ExitCode.Usage);
+        if (options.SaveSnapshotAt < count) throw new HostException($"--save-snapshot at count {options.SaveSnapshotAt} is before the restored snapshot's count {count}; ask for a later one", ExitCode.Usage);
     }
 
     /// <summary>Writes a machine's state. Throws <see cref="HostException"/>, which names what asked for it.</summary>

@@ -22,12 +22,13 @@ public sealed class Standalone(RunOptions options)
         using SoleOwner? owner = options.RecordFile is null ? SoleOwner.Claim(options, _report) : null;
         if (owner is not null) _report.Say($"role standalone epoch {owner.Epoch}, the disk belongs to the guest '{owner.Guest}'");
         SnapshotFile? snapshot = options.Restore is { } file ? SnapshotFile.Read(file) : null;
-        MachineConfig config = snapshot is null ? MachineBuilder.Configure(options, disks) : ConfigOf(snapshot, disks);
+        MachineConfig config = snapshot is null ? MachineBuilder.Configure(options, disks) : snapshot.ConfigFor(disks);
         using IHostNetwork? network = Networks.Open(options);
-        using ISerialTarget serial = SerialTargets.Open(options.Serial);
+        using ISerialTarget serial = SerialTargets.Open(options.Serial, _report.Say);
         var world = new WorldOutputs(options, serial, network);
         using Machine machine = MachineBuilder.Build(config, disks, world);
         snapshot?.RestoreTo(machine);
+        SnapshotFile.CheckOptions(options, machine);
         var inputs = new InputQueue();
         // Someone may answer: a network, or a person at the console. A file or pipe on standard input is read, but waits for nobody.
         bool interactive = options.Net != NetKind.None || options.Serial.StartsWith("tcp:", StringComparison.Ordinal)
@@ -59,6 +60,11 @@ public sealed class Standalone(RunOptions options)
         owner?.End();
         if (options.SaveSnapshot is { } last && options.SaveSnapshotAt is null) SnapshotFile.Write("--save-snapshot", last, machine);
         if (options.PrintHash) Console.Out.WriteLine($"state-hash {machine.Position.Count} {machine.StateHash():x32}");
+        if (loop.At.Count > 0)
+        {
+            _report.Say($"the run ended at count {machine.Position.Count}, before count {options.SaveSnapshotAt}: no snapshot was written");
+            return ExitCode.Failure;
+        }
         return owner is { IsLost: true } ? ExitCode.HaltedByOther : ExitCodeOf(end, machine, world);
     }
 
@@ -93,16 +99,6 @@ public sealed class Standalone(RunOptions options)
             default:
                 return ExitCode.Ok;
         }
-    }
-
-    private static MachineConfig ConfigOf(SnapshotFile snapshot, IBlockStore?[] disks)
-    {
-        for (int n = 0; n < 4; n++)
-        {
-            long saved = snapshot.Config.DriveSectors[n], have = disks[n]?.SectorCount ?? 0;
-            if (saved != have) throw new HostException($"the snapshot's machine has {saved} sectors on --hd{(char)('a' + n)}, the given image {have}; give the image that belongs to the snapshot");
-        }
-        return snapshot.Config;
     }
 
     /// <summary>Serial output becomes visible at slice boundaries.</summary>

@@ -9,6 +9,8 @@ namespace Emu86.Ft.Run;
 /// <summary>The host end of every output. <see cref="Emit"/> sends at once; under the output rule the gate calls it when it may.</summary>
 public sealed class WorldOutputs(RunOptions options, ISerialTarget serial, IHostNetwork? network) : IOutputSink
 {
+    private readonly Report _report = new(options.JsonLog);
+
     /// <summary>What the guest wrote to isa-debug-exit, as the exit code; null when it did not.</summary>
     public int? GuestExitCode { get; private set; }
 
@@ -18,7 +20,7 @@ public sealed class WorldOutputs(RunOptions options, ISerialTarget serial, IHost
         {
             case OutputKind.SerialByte when output.Unit == 0: serial.Put((byte)output.Value); break;
             case OutputKind.Frame: network?.Send(output.Data); break;
-            case OutputKind.DebugByte when output.Unit == 0x80 && options.PostPort: Console.Error.WriteLine($"emu86: post {output.Value:x2}"); break;
+            case OutputKind.DebugByte when output.Unit == 0x80 && options.PostPort: _report.Say($"post {output.Value:x2}"); break;
             case OutputKind.DebugByte when output.Unit != 0x80 && options.DebugPort: Console.Error.Write((char)output.Value); break;
             case OutputKind.GuestExit: GuestExitCode = (int)((output.Value << 1) | 1) & 0xff; break;
         }

@@ -15,16 +15,19 @@ public sealed class BadInputTests
     [InlineData("--memory 12X", "--memory takes a size")]
     [InlineData("--memory -1", "--memory")]
     [InlineData("--cpu 686", "--cpu takes")]
-    [InlineData("--cpu pentium4", "not supported by this version")]
-    [InlineData("--engine translator", "not supported by this version")]
     [InlineData("--engine fast", "--engine takes")]
-    [InlineData("--cdrom x.iso", "--cdrom is not supported by this version")]
-    [InlineData("--fda x.img", "--fda is not supported by this version")]
-    [InlineData("--boot d", "--boot takes")]
-    [InlineData("--display vnc:127.0.0.1:5900", "--display takes")]
-    [InlineData("--disks shared", "--disks shared is not supported by this version")]
-    [InlineData("--arbiter etcd:http://127.0.0.1:2379", "--arbiter takes file:PATH")]
-    [InlineData("--tls-cert a --tls-key b --tls-ca c", "not supported by this version")]
+    [InlineData("--boot x", "--boot takes c, n,")]
+    [InlineData("--display big", "--display takes none,")]
+    [InlineData("--disks few", "--disks takes replicated,")]
+    [InlineData("--arbiter zookeeper:x", "--arbiter takes file:PATH")]
+    [InlineData("--hda ,readonly", "--hda takes PATH")]
+    [InlineData("--save-snapshot @5", "--save-snapshot takes FILE")]
+    [InlineData("--save-snapshot f@20 --stop-at 10", "behind --stop-at 10")]
+    [InlineData("--until 5", "--until and --from go with --replay")]
+    [InlineData("--replay f --stop-at 5", "use --until")]
+    [InlineData("--switch 127.0.0.1:1 --status 127.0.0.1:2", "--status does not go with --switch")]
+    [InlineData("--end-with-input", "--end-with-input goes with another --serial")]
+    [InlineData("--net stream,path=", "addr=HOST:PORT or path=SOCKET")]
     [InlineData("--hda a.qcow2,format=qcow2", "convert the image to raw")]
     [InlineData("--hda a.img,fast", "--hda takes PATH")]
     [InlineData("--net wifi", "--net takes")]
@@ -59,6 +62,86 @@ public sealed class BadInputTests
         Assert.Contains(sentence, errors);
         Assert.DoesNotContain("   at ", errors);
         Assert.DoesNotContain("System.", errors);
+    }
+
+    [Theory]
+    [InlineData("--bisect f")]
+    [InlineData("--cpu pentium4")]
+    [InlineData("--engine translator")]
+    [InlineData("--cdrom x.iso")]
+    [InlineData("--fda x.img")]
+    [InlineData("--boot a")]
+    [InlineData("--boot d")]
+    [InlineData("--display text")]
+    [InlineData("--display vnc:127.0.0.1:5900")]
+    [InlineData("--disks shared")]
+    [InlineData("--arbiter etcd:http://127.0.0.1:2379")]
+    [InlineData("--tls-cert a --tls-key b --tls-ca c")]
+    [InlineData("--tls-key b")]
+    [InlineData("--tls-ca c")]
+    [InlineData("--make-certs d")]
+    [InlineData("--rejoin")]
+    [InlineData("--cluster etcd:http://127.0.0.1:2379,name=a")]
+    [InlineData("--replicas 2")]
+    [InlineData("--quorum 1")]
+    [InlineData("--disk-reads backup")]
+    [InlineData("--on-disk-error stop")]
+    [InlineData("--fence-command true")]
+    public void An_option_of_a_later_version_is_answered_by_one_sentence_that_says_what_to_use(string arguments)
+    {
+        string[] words = arguments.Split(' ');
+        foreach (string[] role in new string[][] { [], ["--primary"], ["--backup"] })
+        {
+            (int exitCode, string errors) = Parse([.. role, .. words]);
+            Assert.Equal(2, exitCode);
+            Assert.Matches($@"^emu86: {words[0]}( \w+)? is not supported yet; [^\n]{{10,}}\n$", errors);
+        }
+    }
+
+    [Fact]
+    public void Help_marks_what_is_not_built()
+    {
+        string help = Emu86Process.Run(TimeSpan.FromSeconds(60), "--help").Output;
+        foreach (string option in new[] { "bisect", "cdrom", "fda", "tls-cert", "tls-key", "tls-ca", "make-certs", "rejoin", "cluster", "replicas", "quorum", "disk-reads", "on-disk-error", "fence-command" })
+        {
+            Assert.Matches($@"(?m)^  --{option} .*\(not built yet\)$", help);
+        }
+    }
+
+    [Theory]
+    [InlineData("--kernel")]
+    [InlineData("--hda")]
+    [InlineData("--record")]
+    [InlineData("--save-snapshot")]
+    [InlineData("--state-dir")]
+    [InlineData("--name")]
+    public void An_empty_value_is_a_sentence_and_exit_code_2(string option)
+    {
+        (int exitCode, string errors) = Parse([option, ""]);
+        Assert.Equal(2, exitCode);
+        Assert.Contains($"{option} takes", errors);
+    }
+
+    [Fact]
+    public void A_mistake_is_a_JSON_line_when_events_are()
+    {
+        (int exitCode, string errors) = Parse(["--log-format", "json", "--rejoin"]);
+        Assert.Equal(2, exitCode);
+        using var line = System.Text.Json.JsonDocument.Parse(errors);
+        Assert.StartsWith("--rejoin is not supported yet", line.RootElement.GetProperty("event").GetString());
+    }
+
+    // Memory full of zeros: ADD [BX+SI],AL up to the segment's end, where the fetch faults.
+    [Fact]
+    public void A_stop_where_the_next_fetch_would_fault_is_exact_and_a_guest_that_halts_for_ever_ends()
+    {
+        using var folder = new TemporaryFolder();
+        string bios = folder.Write("bios", new byte[0x1_0000]);
+        string[] machine = ["--net", "none", "--serial", "null", "--rtc-base", "2026-01-01", "--print-hash", "--bios", bios];
+        Assert.Equal(8UL, Emu86Process.Run(TimeSpan.FromSeconds(60), [.. machine, "--stop-at", "8"]).StateHash().Count);
+        Emu86Process halted = Emu86Process.Run(TimeSpan.FromSeconds(60), [.. machine, "--stop-at", "20000000"]);
+        Assert.Contains("nothing can wake it", halted.Errors);
+        Assert.Equal(1, halted.ExitCode);
     }
 
     [Theory]
@@ -154,8 +237,55 @@ public sealed class BadInputTests
         Assert.Contains("cannot be written", Refused(1, "--serial", $"file:{folder["no/such/place"]}"));
         Assert.Contains("nobody answers", Refused(1, "--serial", "tcp:127.0.0.1:1"));
         Assert.Contains("--serial takes", Refused(2, "--serial", "modem"));
+        Assert.Contains("--serial takes", Refused(2, "--serial", "file:"));
+        Assert.Contains("is a directory", Refused(1, "--save-snapshot", folder[""]));
+        Assert.Contains("is a directory", Refused(1, "--record", folder[""]));
+        Assert.Contains("cannot be written", Refused(1, "--record", folder["no/such/place"]));
         Assert.Contains("a system BIOS has", Refused(1, "--bios", folder.Write("bios", new byte[1000])));
         Assert.Contains("not an option ROM", Refused(1, "--option-rom", folder.Write("rom", new byte[1024])));
+    }
+
+    [SkippableFact]
+    public void A_full_disk_is_a_sentence_and_the_device_stays()
+    {
+        Skip.IfNot(File.Exists("/dev/full"), "needs /dev/full, which Linux has");
+        Assert.Contains("--save-snapshot /dev/full cannot be written", Refused(1, "--save-snapshot", "/dev/full"));
+        Assert.Contains("/dev/full cannot be written any further", Refused(1, "--record", "/dev/full"));
+        Assert.Contains("the guest goes on without its serial port", Refused(0, "--serial", "file:/dev/full"));
+        using FileStream full = new("/dev/full", FileMode.Open, FileAccess.Write, FileShare.ReadWrite, bufferSize: 0);
+        Assert.Throws<IOException>(() => full.Write([1]));
+    }
+
+    [Theory]
+    [InlineData("--status 127.0.0.1:PORT")]
+    [InlineData("--net user,hostfwd=tcp:127.0.0.1:PORT-:80")]
+    [InlineData("--switch 127.0.0.1:PORT")]
+    [InlineData("--switch 127.0.0.1:0 --hostfwd tcp:127.0.0.1:PORT-:80")]
+    [InlineData("--backup --listen 127.0.0.1:PORT")]
+    [InlineData("--backup --listen 127.0.0.1:0 --status 127.0.0.1:PORT")]
+    [InlineData("--primary --status 127.0.0.1:PORT")]
+    [InlineData("--primary --net user,hostfwd=tcp:127.0.0.1:PORT-:80")]
+    public void A_port_in_use_is_a_sentence(string arguments)
+    {
+        using var folder = new TemporaryFolder();
+        using var other = new System.Net.Sockets.TcpListener(System.Net.IPAddress.Loopback, 0);
+        other.Start();
+        int port = ((System.Net.IPEndPoint)other.LocalEndpoint).Port;
+        string[] words = arguments.Replace("PORT", $"{port}").Split(' ');
+        Emu86Process run = Emu86Process.Run(TimeSpan.FromSeconds(60), [.. words, "--serial", "null", "--state-dir", folder["state"]]);
+        Assert.Matches($@"^emu86: [^\n]*127\.0\.0\.1:{port}[^\n]* in use by another [^\n]*\n$", run.Errors);
+        Assert.Equal(1, run.ExitCode);
+    }
+
+    [Theory]
+    [InlineData("--primary")]
+    [InlineData("--backup")]
+    public void A_state_directory_or_arbiter_that_is_none_is_a_sentence(string role)
+    {
+        using var folder = new TemporaryFolder();
+        string file = folder.Write("file", [1]);
+        Assert.Contains("choose another with --state-dir", Refused(1, role, "--listen", "127.0.0.1:0", "--state-dir", file));
+        if (role == "--primary") Assert.Contains("the arbiter", Refused(1, role, "--state-dir", folder["state"], "--arbiter", $"file:{file}"));
     }
 
     /// <summary>Runs the program, with defaults that end it soon should it start; returns stderr.</summary>

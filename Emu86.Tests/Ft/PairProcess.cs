@@ -51,7 +51,9 @@ internal sealed partial class PairProcess : IDisposable
         _process.StandardInput.Flush();
     }
 
-    public void Signal(int signal) => Assert.Equal(0, Kill(_process.Id, signal));
+    public void Signal(int signal) => Signal(_process.Id, signal);
+
+    public static void Signal(int process, int signal) => Assert.Equal(0, Kill(process, signal));
 
     /// <summary>Waits for the nth line with a text; returns the line.</summary>
     public string WaitFor(string text, int seconds = 20, int nth = 1)

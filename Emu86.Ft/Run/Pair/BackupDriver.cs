@@ -67,12 +67,17 @@ internal sealed class BackupDriver : ICoreEvents
             if (_target is { } target) Replay(target);
             else if (_exitCode is null && _next is null) _host.Queue.WaitForAction(_host.TurnEvery);
         }
-        if (_next is null) return _exitCode!.Value;
+        if (_next is null)
+        {
+            if (_machine is not null) PairRoles.PrintHash(_host.Options, _machine);
+            return _exitCode!.Value;
+        }
         using World world = _world!;
         var primary = new PrimaryDriver(_host, _machine!, _clone!.Disks, _outputs, world, _next, Status, MarkDisks);
         _live = primary;
         int code = primary.Run();
         foreach (SnapshotDisk? disk in _clone.Disks) disk?.Flush();
+        PairRoles.PrintHash(_host.Options, _machine!);
         return code;
     }
 
@@ -158,7 +163,8 @@ internal sealed class BackupDriver : ICoreEvents
         Position from = machine.Position;
         Position limit = target.Count - from.Count > _slice ? new Position(from.Count + _slice, 0) : target;
         long start = System.Diagnostics.Stopwatch.GetTimestamp();
-        StopReason reason = machine.RunUntil(limit);
+        // No later than the target's time: a copy that halts for ever where the primary went on has diverged.
+        StopReason reason = machine.RunUntil(limit, target.VirtualTimeNs);
         long took = System.Diagnostics.Stopwatch.GetTimestamp() - start;
         ulong instructions = machine.Position.Count - from.Count;
         _instructions += instructions;

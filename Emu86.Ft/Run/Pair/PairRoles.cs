@@ -14,15 +14,17 @@ public static class PairRoles
 {
     public static int RunPrimary(RunOptions options)
     {
-        RefuseWhatHasNoMeaning(options, "--primary");
         foreach (Endpoint backup in options.Backups) Loopback.Resolve(backup, "--backups");
         using var host = new PairHost(options, new IPEndPoint(IPAddress.Loopback, 0));
         (PrimaryDisks disks, IReadOnlyList<DiskIdentity> ids) = PrimaryDisks.Open(options, host);
         using PrimaryDisks closed = disks;
         var gate = new GatedOutputs();
-        MachineConfig config = MachineBuilder.Configure(options, disks.Stores);
-        using World world = World.Open(options, host.Queue);
+        SnapshotFile? snapshot = options.Restore is { } file ? SnapshotFile.Read(file) : null;
+        MachineConfig config = snapshot?.ConfigFor(disks.Stores) ?? MachineBuilder.Configure(options, disks.Stores);
+        using World world = World.Open(options, host.Queue, host.Report);
         using Machine machine = MachineBuilder.Build(config, disks.Stores, gate);
+        snapshot?.RestoreTo(machine);
+        SnapshotFile.CheckOptions(options, machine);
         var start = new PrimaryStart
         {
             Self = host.Self,
@@ -37,13 +39,15 @@ public static class PairRoles
         world.Start();
         int code = driver.Run();
         disks.Flush();
+        if (options is { SaveSnapshot: { } save, SaveSnapshotAt: null } && code != ExitCode.HaltedByOther) SnapshotFile.Write("--save-snapshot", save, machine);
         PrintHash(options, machine);
         return code;
     }
 
     public static int RunBackup(RunOptions options)
     {
-        RefuseWhatHasNoMeaning(options, "--backup");
+        if (options.Restore is not null) throw new HostException("--restore cannot be used with --backup: a backup gets the machine from its primary; give --restore to the primary", ExitCode.Usage);
+        if (options.SaveSnapshot is not null) throw new HostException("--save-snapshot cannot be used with --backup: the primary has the same state; give --save-snapshot to the primary", ExitCode.Usage);
         IPEndPoint at = Loopback.Resolve(options.Listen, "--listen");
         foreach (Endpoint backup in options.Backups) Loopback.Resolve(backup, "--backups");
         using var host = new PairHost(options, at);
@@ -56,15 +60,10 @@ public static class PairRoles
         return driver.Run();
     }
 
-    private static void PrintHash(RunOptions options, Machine machine)
+    /// <summary>The last line of a side that has a machine.</summary>
+    internal static void PrintHash(RunOptions options, Machine machine)
     {
         if (options.PrintHash) Console.Out.WriteLine($"state-hash {machine.Position.Count} {machine.StateHash():x32}");
-    }
-
-    private static void RefuseWhatHasNoMeaning(RunOptions options, string role)
-    {
-        if (options.StopAt is not null) throw new HostException($"--stop-at cannot be used with {role}", ExitCode.Usage);
-        if (options.SaveSnapshot is not null || options.Restore is not null) throw new HostException($"--save-snapshot and --restore cannot be used with {role}", ExitCode.Usage);
     }
 }
 

@@ -35,6 +35,8 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
     private bool _endedQuietly;
     private bool _givesUp;
     private int _clones;
+    private bool _stopSaid;
+    private bool _snapshotFailed;
     private int? _exitCode;
 
     /// <param name="host">The process's links and arbiter.</param>
@@ -61,11 +63,12 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
             SessionSeed = PairHost.RandomNumber(),
         }, HostClock.NowUs);
         bool fixedClock = host.Options.FixedClock ?? false;
-        var settings = new LiveSettings(host.Options.Slice, ulong.MaxValue, fixedClock, Paced: true) { PowerOnUnixNs = machine.Config.PowerOnUnixNs };
+        var settings = new LiveSettings(host.Options.Slice, host.Options.StopAt ?? ulong.MaxValue, fixedClock, Paced: true) { PowerOnUnixNs = machine.Config.PowerOnUnixNs };
         _loop = new LiveLoop(machine, host.Queue, settings, this, this)
         {
             DebtDropped = t => host.Report.Say($"the host stood still for {t.TotalSeconds:F1} s; the guest does not catch up"),
         };
+        if (host.Options is { SaveSnapshot: { } file, SaveSnapshotAt: { } at }) _loop.At.Add(at, () => SaveSnapshot(file));
         host.Events = this;
         machine.ScrubPages = Scrubbing.PagesPerHash(host.Options, machine.Config);
     }
@@ -87,16 +90,27 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
     public int Run()
     {
         _loop.Run();
-        return _exitCode!.Value;
+        if (_loop.At.Count > 0) _host.Report.Say($"the run ended at count {_machine.Position.Count}, before count {_host.Options.SaveSnapshotAt}: no snapshot was written");
+        return _exitCode == ExitCode.Ok && (_snapshotFailed || _loop.At.Count > 0) ? ExitCode.Failure : _exitCode!.Value;
     }
 
     public void Turn()
     {
         _host.Turn();
         _core.Tick(Now);
+        // A guest that ended the run without an output (a reset with --no-reboot) is over like one that powered off.
+        if (_machine.IsOver) End();
         Pump();
         if (_cloneFor is { } connection) PrepareClone(connection);
         Publish();
+    }
+
+    public void StopReached()
+    {
+        if (!_stopSaid) _host.Report.Say($"the guest stands at count {_machine.Position.Count}, as asked");
+        _stopSaid = true;
+        End();
+        Pump();
     }
 
     public void Input(Position at, InputEvent input) => _core.Input(Now, input);
@@ -136,12 +150,6 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
             Status.Delays.Made();
         });
         _core.Ran(Now, at, idle);
-        // A guest that ended the run without an output (a reset with --no-reboot) is over like one that powered off.
-        if (_machine.IsOver && _core.OutputsHeld == 0 && !_endedQuietly && _core.Phase is not (PrimaryPhase.Ending or PrimaryPhase.Ended))
-        {
-            _endedQuietly = true;
-            _core.Stop(Now);
-        }
         Pump();
     }
 
@@ -212,6 +220,27 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
     {
         _core.PowerOff(Now);
         Pump();
+    }
+
+    // Both sides end here, and nobody goes live. Not before the last output has left; and asked again each turn, because it
+    // is not done while an epoch is being won.
+    private void End()
+    {
+        if (_core.OutputsHeld == 0) _core.PowerOff(Now);
+    }
+
+    // A full disk is no reason to end a guest that is alive: it is said, and the exit code tells it in the end.
+    private void SaveSnapshot(string file)
+    {
+        try
+        {
+            SnapshotFile.Write("--save-snapshot", file, _machine);
+        }
+        catch (HostException e)
+        {
+            _snapshotFailed = true;
+            _host.Report.Say(e.Message);
+        }
     }
 
     private void Pump()

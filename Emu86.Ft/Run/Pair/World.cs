@@ -25,10 +25,10 @@ internal sealed class World : IDisposable
     }
 
     /// <summary>Everything must open now. Throws <see cref="HostException"/>.</summary>
-    public static World Open(RunOptions options, InputQueue inputs)
+    public static World Open(RunOptions options, InputQueue inputs, Report report)
     {
         IHostNetwork? network = Networks.Open(options);
-        return new World(options, inputs, SerialTargets.Open(options.Serial), network is null ? null : new LateNetwork(network));
+        return new World(options, inputs, SerialTargets.Open(options.Serial, report.Say), network is null ? null : new LateNetwork(network));
     }
 
     /// <summary>For going live: what fails is said, and tried again on a thread of its own.</summary>
@@ -37,12 +37,12 @@ internal sealed class World : IDisposable
         ISerialTarget serial;
         try
         {
-            serial = SerialTargets.Open(options.Serial);
+            serial = SerialTargets.Open(options.Serial, report.Say);
         }
         catch (HostException e)
         {
             report.Say($"{e.Message}; the guest goes on without its serial port");
-            serial = SerialTargets.Open("null");
+            serial = SerialTargets.Open("null", report.Say);
         }
         var world = new World(options, inputs, serial, options.Net == NetKind.None ? null : new LateNetwork(null));
         world._network?.Announce(options.Name, mac, epoch, move: true);

@@ -43,6 +43,8 @@ public sealed class Replay(Machine machine, RecordingReader reader, IReadOnlyLis
     private bool _compared;
     private volatile bool _asked;
 
+    private const ulong IdleNs = 1_000_000_000;
+
     /// <summary>Longest run between two calls of <see cref="AtBoundary"/>, in instructions.</summary>
     public ulong Slice { get; init; } = 1_000_000;
 
@@ -154,11 +156,14 @@ public sealed class Replay(Machine machine, RecordingReader reader, IReadOnlyLis
             if (_asked) return Result(ReplayEnd.Asked);
             ulong count = machine.Position.Count;
             ulong limit = target.Count > count && target.Count - count > Slice ? count + Slice : target.Count;
-            StopReason reason = machine.RunUntil(limit == target.Count ? target : new Position(limit, 0));
+            // A machine that is halted where the recorded one went on would skip time for ever.
+            ulong idle = target.VirtualTimeNs != 0 ? target.VirtualTimeNs : machine.Position.VirtualTimeNs + IdleNs;
+            StopReason reason = machine.RunUntil(limit == target.Count ? target : new Position(limit, 0), idle);
             Position now = machine.Position;
             AtBoundary?.Invoke(now);
             // A count alone stands for its first boundary, whatever the time there.
             if (now == target || (target.VirtualTimeNs == 0 && now.Count == target.Count)) return null;
+            if (reason == StopReason.Idle && target.VirtualTimeNs == 0 && !machine.IsDeaf) continue;
             if (reason != StopReason.Limit || now >= target) return Result(ReplayEnd.Diverged, $"the recording goes on at {target}, the machine is at {now} ({reason}); {LastMatch}");
         }
     }

@@ -44,7 +44,7 @@ public sealed class Replayer(RunOptions options)
         int begin = evidence is not null ? 1 : options.From is { } from ? FindSnapshot(from) : 0;
         OverlayDisk?[] disks = evidence is not null ? RecordingDisks.OpenForEvidence(reader.Header.Machine, config, options)
             : RecordingDisks.OpenFor(reader.Header.Machine, config, options, _report);
-        using ISerialTarget serial = SerialTargets.Open(options.Serial);
+        using ISerialTarget serial = SerialTargets.Open(options.Serial, _report.Say);
         var world = new WorldOutputs(options, serial, network: null);
         using Machine machine = MachineBuilder.Build(config, disks, world);
         long said = Stopwatch.GetTimestamp();
