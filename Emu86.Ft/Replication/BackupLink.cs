@@ -27,6 +27,8 @@ internal sealed class BackupLink(PrimaryCore core, ProtocolOptions options, Prim
     private ulong _armedLsn;
     private CloneEndMessage? _cloneEnd;
     private bool _loaded;
+    private ulong _executedLsn;
+    private long _executedUs;
 
     public LagController Lag { get; } = new(options.MaxLagUs);
 
@@ -60,6 +62,7 @@ internal sealed class BackupLink(PrimaryCore core, ProtocolOptions options, Prim
                 break;
         }
         if (IsArming) Watch(nowUs);
+        if (_loaded) WatchExecution(nowUs);
         if (HasSession && core.Phase != PrimaryPhase.Offering && nowUs >= _heartbeatAtUs)
         {
             _heartbeatAtUs = nowUs + options.HeartbeatUs;
@@ -107,7 +110,7 @@ internal sealed class BackupLink(PrimaryCore core, ProtocolOptions options, Prim
             case WelcomeMessage welcome when _state == LinkState.Greeting && welcome.SessionId == _session: Welcomed(nowUs, welcome); break;
             case RefusedMessage refused when _state == LinkState.Greeting: Lose(nowUs, refused.Sentence); break;
             case CloneLoadedMessage { Problem.Length: > 0 } loaded: Lose(nowUs, loaded.Problem); break;
-            case CloneLoadedMessage when core.Phase == PrimaryPhase.CatchingUp: _loaded = true; break;
+            case CloneLoadedMessage when core.Phase == PrimaryPhase.CatchingUp: (_loaded, _executedUs) = (true, nowUs); break;
             case AckMessage ack when _state == LinkState.Up: Acknowledged(nowUs, ack); break;
             case DivergedMessage diverged: Lose(nowUs, $"diverged at count {diverged.Position.Count}"); break;
             case LeaveMessage leave: Lose(nowUs, leave.Sentence); break;
@@ -142,7 +145,7 @@ internal sealed class BackupLink(PrimaryCore core, ProtocolOptions options, Prim
     public void ArmedSent() => _armedLsn = core.Log.NextLsn - 1;
 
     /// <summary>This process may have been frozen: what the backup sent meanwhile has still to be read.</summary>
-    public void Woke(long nowUs) => _lastHeardUs = nowUs;
+    public void Woke(long nowUs) => _lastHeardUs = _executedUs = nowUs;
 
     /// <summary>Ends the session without a word about it.</summary>
     public void Drop()
@@ -190,6 +193,14 @@ internal sealed class BackupLink(PrimaryCore core, ProtocolOptions options, Prim
             _connection = 0;
             _state = LinkState.Down;
         }
+    }
+
+    // Whatever stops it (its outputs are not the primary's, so that it waits for ever to be told that they left), it would
+    // hold the guest at a crawl and could not be compared by any hash.
+    private void WatchExecution(long nowUs)
+    {
+        if (core.Log.ExecutedLsn != _executedLsn || core.Log.ExecutedLsn + 1 == core.Log.NextLsn) (_executedLsn, _executedUs) = (core.Log.ExecutedLsn, nowUs);
+        else if (nowUs - _executedUs > options.ReconnectTimeoutUs) Lose(nowUs, "it lives but executes nothing");
     }
 
     private void Welcomed(long nowUs, WelcomeMessage welcome)

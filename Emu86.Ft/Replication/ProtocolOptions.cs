@@ -27,7 +27,7 @@ public sealed record ProtocolOptions
     /// <summary>The backup's execution lag above which the primary is slowed.</summary>
     public long MaxLagUs { get; init; } = 100_000;
 
-    /// <summary>How long a backup whose heartbeats arrive may be without a channel, or leave a record unacknowledged.</summary>
+    /// <summary>How long a backup whose heartbeats arrive may be without a channel, leave a record unacknowledged, or execute nothing.</summary>
     public long ReconnectTimeoutUs { get; init; } = 2_000_000;
 
     /// <summary>Between two attempts to reach a candidate.</summary>

@@ -181,6 +181,22 @@ public sealed class PrimaryCoreTests
         Assert.Contains("epoch 4 belongs to another", exit.Text);
     }
 
+    [Fact]
+    public void A_backup_that_acknowledges_and_executes_nothing_is_lost()
+    {
+        ProtocolOptions options = new();
+        PrimaryCore core = Armed(options, out long now);
+        ulong executed = core.Log.ExecutedLsn;
+        long until = now + options.ReconnectTimeoutUs + 100_000;
+        for (ulong n = 2; now < until && core.Phase == PrimaryPhase.Armed; n++)
+        {
+            core.Ran(now += 10_000, new Position(100 * n, 100 * n), halted: false);
+            core.Received(now, 1, new AckMessage(core.Log.NextLsn - 1, executed, now));
+            core.Tick(now);
+        }
+        Assert.Equal(PrimaryPhase.Disarming, core.Phase);
+    }
+
     private static PrimaryCore Armed(ProtocolOptions options, out long now)
     {
         PrimaryCore core = WithBackup(options, out now);

@@ -127,7 +127,7 @@ internal sealed partial class Simulator
         // A process that ends in good order flushes its disks first.
         while (action.Number == 0 && node.Writes.TryDequeue(out ulong write)) _world.Durable(write);
         // Off is recorded before the process ends; only an arbiter that was out of reach may have missed it.
-        if (action.Number == 0 && node.Primary is { HasEnded: true } && (_arbiter.Value!.State == GuestState.Off || _arbiter.IgnoresOff)) _world.IsOff = true;
+        if (action.Number == 0 && node.Primary is { HasEnded: true } && (_arbiter.Value!.State == GuestState.Off || _arbiter.IgnoresOff)) _world.Off(_nowUs);
         EndProcess(n, node);
         // Whoever supervises the process starts it anew, as a candidate.
         PostAt(n, _nowUs + _chance.Between(2_000, 10_000), EventKind.Restart);

@@ -137,6 +137,8 @@ internal sealed partial class Simulator
         if (_world.Violation is not null || !_isJudged) return;
         SimulatorNode[] live = [.. _nodes.Where(n => n.IsLive)];
         if (live.Length > 1) _world.Fail($"{live.Length} sides are live at the end");
+        // Ended just now: there was no time to say so.
+        if (_world.IsOff && _world.OffUs > _endUs - AtEndUs) return;
         if (live.Length > 0 && (_world.IsOff || _arbiter.Value!.State == GuestState.Off)) _world.Fail("a side is live at the end although the guest was switched off");
         if (_mayHaveLostGuest || _divergences > 0) return;
         if (_world.LostWrite(_endUs - AtEndUs) is > 0 and var lost) _world.Fail($"disk write {lost} was begun and never came to its end");

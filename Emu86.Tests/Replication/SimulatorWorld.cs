@@ -17,7 +17,9 @@ internal sealed class SimulatorWorld
     public int Repetitions { get; private set; }
 
     /// <summary>The guest was seen to switch itself off, or was ended in good order.</summary>
-    public bool IsOff { get; set; }
+    public bool IsOff { get; private set; }
+
+    public long OffUs { get; private set; }
 
     public void Clear()
     {
@@ -55,7 +57,7 @@ internal sealed class SimulatorWorld
         {
             _seen.Add(output.Value);
             if (output.Kind == OutputKind.DiskWrite) _writesUnderWay.Add(ordinal, nowUs);
-            IsOff = output.Kind == OutputKind.PowerOff;
+            if (output.Kind == OutputKind.PowerOff) Off(nowUs);
         }
     }
 
@@ -70,6 +72,11 @@ internal sealed class SimulatorWorld
             if (seenUs < beforeUs) return ordinal;
         }
         return 0;
+    }
+
+    public void Off(long nowUs)
+    {
+        if (!IsOff) (IsOff, OffUs) = (true, nowUs);
     }
 
     public void Fail(string sentence) => Violation ??= sentence;
