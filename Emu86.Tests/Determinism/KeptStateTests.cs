@@ -7,7 +7,7 @@ namespace Emu86.Tests.Determinism;
 public sealed class KeptStateTests
 {
     [Fact]
-    public void A_state_is_saved_as_it_was_while_the_machine_runs_on()
+    public async Task A_state_is_saved_as_it_was_while_the_machine_runs_on()
     {
         using var world = new ChaosWorld();
         for (ulong count = 40_000; count < 280_000; count += 40_000)
@@ -22,7 +22,7 @@ public sealed class KeptStateTests
             Task<byte[]> saving = Task.Run(() => Saved(kept));
             ulong at = world.Position.Count;
             for (ulong n = 1; n <= 30; n++) world.RunTo(at + 500 * n);
-            Assert.Equal(now, saving.Result);
+            Assert.Equal(now, await saving);
             Assert.Equal(now, Saved(kept));
             Assert.InRange(kept.Pages, 1, 2048);
             using var again = new Machine(world.Machine.Config, [MemoryDisk.WithPattern(256), null, null, null], new OutputList());

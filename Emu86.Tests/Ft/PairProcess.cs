@@ -56,7 +56,7 @@ internal sealed partial class PairProcess : IDisposable
     public static void Signal(int process, int signal) => Assert.Equal(0, Kill(process, signal));
 
     /// <summary>Waits for the nth line with a text; returns the line.</summary>
-    public string WaitFor(string text, int seconds = 20, int nth = 1)
+    public string WaitFor(string text, int seconds = 60, int nth = 1)
     {
         long start = Stopwatch.GetTimestamp();
         while (Stopwatch.GetElapsedTime(start).TotalSeconds < seconds)
@@ -74,7 +74,7 @@ internal sealed partial class PairProcess : IDisposable
 
     public bool HasExited => _process.HasExited;
 
-    public int WaitForExit(int seconds = 15)
+    public int WaitForExit(int seconds = 60)
     {
         if (!_process.WaitForExit(TimeSpan.FromSeconds(seconds))) throw new TimeoutException($"it did not end within {seconds} s; printed was:\n{Text}");
         _process.WaitForExit();
@@ -93,7 +93,7 @@ internal sealed partial class PairProcess : IDisposable
     public static string Get(int port, string path) => Http.GetStringAsync($"http://127.0.0.1:{port}{path}").Result;
 
     /// <summary>Waits until something of /status holds.</summary>
-    public void WaitForStatus(int port, Func<JsonElement, bool> holds, int seconds = 15)
+    public void WaitForStatus(int port, Func<JsonElement, bool> holds, int seconds = 60)
     {
         long start = Stopwatch.GetTimestamp();
         JsonElement last = default;

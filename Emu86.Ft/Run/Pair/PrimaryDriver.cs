@@ -32,7 +32,6 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
     private bool _isPaused;
     private bool _wasProtected;
     private bool _hasReleased;
-    private bool _endedQuietly;
     private bool _givesUp;
     private int _clones;
     private bool _stopSaid;
