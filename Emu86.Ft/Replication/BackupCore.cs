@@ -353,6 +353,7 @@ public sealed class BackupCore
         {
             Diverged(divergence.Record.Lsn, divergence.Record.Position, divergence.Own);
         }
+        else if (_replay.HasTooManyOutputs) Diverged(_replay.ExecutedLsn + 1, _replay.Position, 0);
         else if (_replay.Ended is { } ended) Exit(ended.Reason == EndReason.GuestExit ? (int)((ended.ExitValue << 1) | 1) & 0xFF : 0, "the guest was ended on the primary");
         else if (Phase == BackupPhase.GoingLive && _replay.IsDone) GoLive();
     }

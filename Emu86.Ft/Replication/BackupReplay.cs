@@ -20,6 +20,7 @@ internal sealed class BackupReplay(List<CoreAction> actions, long outputBytesMax
     private ulong _ordinal;
     private ulong _releasedUpTo;
     private ulong _durableUpTo;
+    private ulong _producedUpTo;
 
     /// <summary>Outputs that the primary has not said to have sent.</summary>
     public OutputQueue Kept { get; } = new();
@@ -46,6 +47,9 @@ internal sealed class BackupReplay(List<CoreAction> actions, long outputBytesMax
     /// <summary>A state hash differed: the record and the own hash.</summary>
     public (StateHashRecord Record, UInt128 Own)? Divergence { get; private set; }
 
+    /// <summary>This execution has produced more outputs than the primary had at a later position.</summary>
+    public bool HasTooManyOutputs { get; private set; }
+
     /// <summary>The record with which the guest ended in good order, once it is executed.</summary>
     public EndedRecord? Ended { get; private set; }
 
@@ -66,6 +70,7 @@ internal sealed class BackupReplay(List<CoreAction> actions, long outputBytesMax
         _releasedUpTo = _durableUpTo = 0;
         (ReceivedLsn, ExecutedLsn, LastFrontierLsn) = (0, 0, 0);
         Divergence = null;
+        HasTooManyOutputs = false;
         Ended = null;
     }
 
@@ -78,12 +83,12 @@ internal sealed class BackupReplay(List<CoreAction> actions, long outputBytesMax
         // The guest's end allows execution like a frontier does: nothing can follow it.
         if (record is FrontierRecord frontier)
         {
-            (LastFrontierLsn, LastFrontier) = (record.Lsn, frontier.Position);
+            (LastFrontierLsn, LastFrontier, _producedUpTo) = (record.Lsn, frontier.Position, frontier.ProducedUpTo);
             _releasedUpTo = Math.Max(_releasedUpTo, frontier.ReleasedUpTo);
             _durableUpTo = Math.Max(_durableUpTo, frontier.DurableUpTo);
             Forget();
         }
-        else if (record is EndedRecord end) (LastFrontierLsn, LastFrontier) = (record.Lsn, end.Position);
+        else if (record is EndedRecord end) (LastFrontierLsn, LastFrontier, _producedUpTo) = (record.Lsn, end.Position, ulong.MaxValue);
     }
 
     public void Produced(Output output)
@@ -127,7 +132,12 @@ internal sealed class BackupReplay(List<CoreAction> actions, long outputBytesMax
             };
             if (at is { } position && position > Position)
             {
-                if (bounded && Kept.Bytes >= outputBytesMax) return;
+                if (bounded && Kept.Bytes >= outputBytesMax)
+                {
+                    // It waits to be told that they left; what the primary never produced never will.
+                    HasTooManyOutputs = position <= LastFrontier && _ordinal > _producedUpTo;
+                    return;
+                }
                 _target = position;
                 _waiting = Waiting.Run;
                 actions.Add(new(ActionKind.RunTo) { Position = position });

@@ -52,7 +52,7 @@ public static class MessageCodec
                 w.Write(m.Input.Value1);
                 w.Write(m.Input.Data.Span);
                 break;
-            case FrontierRecord m: Begin(ref w, 5); At(ref w, m.Position); w.Write(m.ReleasedUpTo); w.Write(m.DurableUpTo); w.Write(m.SentUs); break;
+            case FrontierRecord m: Begin(ref w, 6); At(ref w, m.Position); w.Write(m.ReleasedUpTo); w.Write(m.DurableUpTo); w.Write(m.SentUs); w.Write(m.ProducedUpTo); break;
             case StateHashRecord m: Begin(ref w, 4); At(ref w, m.Position); Hash(ref w, m.Hash); w.Write(m.Units.Span); break;
             case ArmedRecord m: Begin(ref w, 1); w.Write(m.Epoch); break;
             case EpochRecord m: Begin(ref w, 3); At(ref w, m.Position); w.Write(m.Epoch); break;
@@ -114,7 +114,7 @@ public static class MessageCodec
         MessageType.Leave => new LeaveMessage(Text(ref First(ref r, type, 1))),
         MessageType.Heartbeat => new HeartbeatMessage(First(ref r, type, 3).ReadUInt64(), r.ReadBoolean(), r.ReadInt64()),
         MessageType.Input => new InputRecord(At(ref First(ref r, type, 7)), Input(ref r)),
-        MessageType.Frontier => new FrontierRecord(At(ref First(ref r, type, 5)), r.ReadUInt64(), r.ReadUInt64(), r.ReadInt64()),
+        MessageType.Frontier => new FrontierRecord(At(ref First(ref r, type, 6)), r.ReadUInt64(), r.ReadUInt64(), r.ReadInt64(), r.ReadUInt64()),
         MessageType.StateHash => new StateHashRecord(At(ref First(ref r, type, 4)), Hash(ref r), Bytes(ref r)),
         MessageType.Armed => new ArmedRecord(First(ref r, type, 1).ReadUInt64()),
         MessageType.Epoch => new EpochRecord(At(ref First(ref r, type, 3)), r.ReadUInt64()),

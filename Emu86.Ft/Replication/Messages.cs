@@ -62,9 +62,13 @@ public sealed class InputRecord(Position position, InputEvent input) : LogRecord
 /// <param name="releasedUpTo">Ordinal of the last output that left the primary: the backup forgets its own copy.</param>
 /// <param name="durableUpTo">Ordinal of the last output up to which all disk writes are durable: need not be written again.</param>
 /// <param name="sentUs">The primary's clock when it made the record: an acknowledgement echoes it and so grants the lease.</param>
-public sealed class FrontierRecord(Position position, ulong releasedUpTo, ulong durableUpTo, long sentUs) : LogRecord(MessageType.Frontier)
+/// <param name="producedUpTo">Ordinal of the last output that the primary has produced: a backup that has more before this position
+/// is not executing the same.</param>
+public sealed class FrontierRecord(Position position, ulong releasedUpTo, ulong durableUpTo, long sentUs, ulong producedUpTo) : LogRecord(MessageType.Frontier)
 {
     public Position Position { get; } = position;
+
+    public ulong ProducedUpTo { get; } = producedUpTo;
 
     public ulong ReleasedUpTo { get; } = releasedUpTo;
 

@@ -345,7 +345,7 @@ public sealed class PrimaryCore
         _lastFrontierUs = _nowUs;
         _frontierOrdinal = _producedOrdinal;
         (_toldReleased, _toldDurable) = (ReleasedUpTo, _durableUpTo);
-        Append(new FrontierRecord(Position, ReleasedUpTo, _durableUpTo, _nowUs));
+        Append(new FrontierRecord(Position, ReleasedUpTo, _durableUpTo, _nowUs, _producedOrdinal));
     }
 
     /// <summary>Wins the next epoch without the backup; until then nothing leaves.</summary>

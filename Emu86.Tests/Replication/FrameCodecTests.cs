@@ -34,7 +34,7 @@ public sealed class FrameCodecTests
         new LeaveMessage("asked to"),
         new HeartbeatMessage(77, true, -1),
         new InputRecord(At, new(InputKind.NetFrame, 2, 3, 4, Blob)) { Lsn = 1 },
-        new FrontierRecord(At, 1, 2, 3) { Lsn = 2 },
+        new FrontierRecord(At, 1, 2, 3, 4) { Lsn = 2 },
         new StateHashRecord(At, 99, Blob) { Lsn = 3 },
         new ArmedRecord(3) { Lsn = 4 },
         new EpochRecord(At, 4) { Lsn = 5 },
@@ -128,7 +128,7 @@ public sealed class FrameCodecTests
     public void A_payload_with_a_wrong_layout_is_refused_though_its_checksum_is_right()
     {
         SimulatorChance chance = new(5);
-        byte[] wire = Bytes([new FrontierRecord(At, 1, 2, 3) { Lsn = 1 }]);
+        byte[] wire = Bytes([new FrontierRecord(At, 1, 2, 3, 4) { Lsn = 1 }]);
         int refused = 0;
         for (int i = 0; i < 2_000; i++)
         {
@@ -160,7 +160,7 @@ public sealed class FrameCodecTests
         RecordingWriter writer = new(file, Machine, Blob, At, saved);
         writer.Append(new InputRecord(At, InputEvent.SerialBytes(1, Blob)));
         writer.Snapshot(At, 5, saved, [new DiskRun(1, 77, state.AsMemory(0, 1024))]);
-        writer.Append(new FrontierRecord(At, 0, 0, 0));
+        writer.Append(new FrontierRecord(At, 0, 0, 0, 0));
         writer.Snapshot(At, 6, saved, []);
         writer.End(At);
         byte[] bytes = file.WrittenSpan.ToArray();

@@ -121,7 +121,7 @@ public sealed class BackupEvidence(string directory, string guest, long bytesMax
                     _ => throw new InvalidOperationException($"a {record.Type} record in evidence"),
                 });
             }
-            if (target is { } to) writer.Append(new FrontierRecord(to, 0, 0, 0));
+            if (target is { } to) writer.Append(new FrontierRecord(to, 0, 0, 0, 0));
         });
     }
 
