@@ -70,8 +70,8 @@ public sealed record ProtocolOptions
         LeaseUs = failureTimeoutMs * 700,
         MaxLagUs = maxLagMs * 1000,
         QuietInstructions = 200_000,
-        // Each one costs two system calls and two wake-ups on either side; an output that waits does not wait for this.
-        FrontierUs = 4_000,
         QuietFrontierUs = Math.Min(40_000, maxLagMs * 400),
+        // Each one costs two system calls and two wake-ups on either side; an output that waits does not wait for this.
+        FrontierUs = Math.Min(4_000, maxLagMs * 400),
     };
 }
