@@ -62,7 +62,11 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
             SessionSeed = PairHost.RandomNumber(),
         }, HostClock.NowUs);
         bool fixedClock = host.Options.FixedClock ?? false;
-        var settings = new LiveSettings(host.Options.Slice, host.Options.StopAt ?? ulong.MaxValue, fixedClock, Paced: true) { PowerOnUnixNs = machine.Config.PowerOnUnixNs };
+        var settings = new LiveSettings(host.Options.Slice, host.Options.StopAt ?? ulong.MaxValue, fixedClock, Paced: true)
+        {
+            // A snapshot's time goes on from where it was saved.
+            PowerOnUnixNs = host.Options.Restore is null ? machine.Config.PowerOnUnixNs : null,
+        };
         _loop = new LiveLoop(machine, host.Queue, settings, this, this)
         {
             DebtDropped = t => host.Report.Say($"the host stood still for {t.TotalSeconds:F1} s; the guest does not catch up"),
