@@ -37,7 +37,11 @@ public unsafe struct Ctx
     /// <summary>Set by the last handler of a block: the link that leads to the next block, or null when it must be looked up.</summary>
     public Link* Link;
 
-    /// <summary>Links and jump-cache entries of another epoch are stale.</summary>
+    /// <summary>Mode bits that decoded blocks depend on (<see cref="BlockMode"/>).</summary>
+    public uint Mode;
+
+    /// <summary>Links and jump-cache entries of another epoch are stale. Directly behind <see cref="Mode"/>: translated code
+    /// compares both at once.</summary>
     public uint Epoch;
 
     /// <summary>Non-zero: leave the block loop at the end of this block and look at interrupts, limits and modes again.</summary>
@@ -70,9 +74,6 @@ public unsafe struct Ctx
     /// <summary>The jump cache, <see cref="Jump.Entries"/> entries, found by <see cref="Execute.Chain.JumpOf"/>.</summary>
     public Jump* Jumps;
 
-    /// <summary>Mode bits that decoded blocks depend on (<see cref="BlockMode"/>).</summary>
-    public uint Mode;
-
     /// <summary>Where slow reads assemble their value; handlers see it through the pointer that a read returns.</summary>
     public ulong Scratch;
 
@@ -93,6 +94,22 @@ public unsafe struct Ctx
 
     /// <summary>Set to 1 when an event is delivered, and when a task switch has been committed; whoever asks clears them first.</summary>
     public uint Delivered, TaskSwitched;
+
+    // Between translated code and the engine (Translate/).
+
+    /// <summary>Instructions from the end of the running translated block to <see cref="Limit"/>.</summary>
+    public long NativeLeft;
+
+    /// <summary>The status flags: bits 15:8 as LAHF gives them, bit 0 OF.</summary>
+    public uint NativeFlags;
+
+    /// <summary>Why translated code came back (<see cref="Translate.NativeExit"/>), the linear address it is about, and its block.</summary>
+    public uint NativeExit, NativePlace;
+
+    /// <summary>A value that translated code keeps while it checks another access.</summary>
+    public uint NativeValue;
+
+    public nint NativeBlock;
 
     /// <summary>GCHandle of the <see cref="Processor"/>.</summary>
     public nint Owner;

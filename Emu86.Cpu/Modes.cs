@@ -31,6 +31,7 @@ public static unsafe class Modes
         if (c->S.Cpl == 3) mode |= BlockMode.User;
         else if (c->S.Cpl != 0) mode |= BlockMode.Unprivileged;
         if (IsProtected(c)) mode |= BlockMode.Protected;
+        if (c->S.Cs.Base == 0 && c->S.Cs.Limit == uint.MaxValue) mode |= BlockMode.FlatCode;
         c->Mode = mode;
         if (c->S.Cs.Base != c->CodeBase || c->S.Cs.Limit != c->CodeLimit)
         {

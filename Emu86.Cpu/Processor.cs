@@ -29,6 +29,9 @@ public sealed unsafe class Processor : IStateful, IDisposable
     /// a bound on the stack where the host's compiler has not yet made tail calls of the handlers' calls.</summary>
     private const ulong ChainMax = 1024;
 
+    /// <summary>How often a block runs before it is translated.</summary>
+    public const uint HotRunsDefault = 64;
+
     private readonly Ctx* _c;
     private readonly GCHandle _handle;
     private readonly Insn* _scratch;
@@ -57,6 +60,9 @@ public sealed unsafe class Processor : IStateful, IDisposable
         _c->S.Count = 0;
     }
 
+    /// <summary>Whether hot code is translated to host code. No bit of guest state depends on it, so it may change at any boundary.</summary>
+    public bool IsTranslating => _blocks.Translated != null;
+
     public PhysicalMemory Memory { get; }
 
     public IProcessorBus Bus { get; }
@@ -79,6 +85,19 @@ public sealed unsafe class Processor : IStateful, IDisposable
     public string StateName => "cpu";
 
     public int StateVersion => 1;
+
+    internal Translate.TranslatedCode? Translated => _blocks.Translated;
+
+    /// <summary>Turns the translator on or off, between runs. False: this host cannot run it.</summary>
+    /// <param name="hotRuns">How often a block runs before it is translated.</param>
+    public bool UseTranslator(bool on, uint hotRuns = HotRunsDefault)
+    {
+        if (on == IsTranslating) return true;
+        _blocks.Clear();
+        _blocks.Translated?.Free();
+        _blocks.Translated = on ? Translate.TranslatedCode.TryCreate(_c, this, _blocks, hotRuns) : null;
+        return !on || IsTranslating;
+    }
 
     /// <summary>The RESET pin. The instruction count goes on.</summary>
     public void Reset()
@@ -163,6 +182,7 @@ public sealed unsafe class Processor : IStateful, IDisposable
     public void Dispose()
     {
         Memory.Watcher = null;
+        _blocks.Translated?.Free();
         _blocks.Free();
         Mmu.Free();
         NativeMemory.Free(_scratch);
@@ -300,7 +320,7 @@ public sealed unsafe class Processor : IStateful, IDisposable
     }
 
     /// <summary>Runs copies of <paramref name="count"/> instructions; EIP and count are those of the first.</summary>
-    private void RunCopies(Insn* first, uint count)
+    internal void RunCopies(Insn* first, uint count)
     {
         if (count == 0) return;
         for (uint n = 0; n < count; n++)

@@ -39,6 +39,9 @@ public sealed unsafe class BlockCache
     /// <summary>What pages map to has changed: everything is decoded anew from the next look-up on.</summary>
     public bool Stale { get; set; }
 
+    /// <summary>The translator, where it is in use.</summary>
+    internal Translate.TranslatedCode? Translated { get; set; }
+
     /// <summary>Blocks decoded so far (a figure for benchmarks).</summary>
     public ulong Decoded { get; private set; }
 
@@ -57,7 +60,8 @@ public sealed unsafe class BlockCache
         }
         Block* block = FindPhysical(linear);
         if (block == null || !FitsLimit(block)) return block;
-        *jump = new Jump { Linear = linear, Mode = _c->Mode, Epoch = _c->Epoch, Target = block };
+        nint native = block->Native != 0 || Translated == null ? block->Native : Translated.LookupMiss;
+        *jump = new Jump { Linear = linear, Mode = _c->Mode, Epoch = _c->Epoch, Target = block, Native = native };
         return block;
     }
 
@@ -95,6 +99,7 @@ public sealed unsafe class BlockCache
             _hash[bucket] = null;
         }
         _used = 0;
+        Translated?.Clear();
         Stale = false;
         _mmu.NewEpoch();
     }
@@ -147,6 +152,7 @@ public sealed unsafe class BlockCache
         _used += (nuint)((byte*)(block->First + block->Count + 1) - (byte*)block + 63) & ~(nuint)63;
         Decoded++;
         Insert(block, physical);
+        if (Translated != null) Translate.TranslatedCode.Watch(block);
         return block;
     }
 

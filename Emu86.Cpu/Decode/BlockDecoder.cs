@@ -11,6 +11,9 @@ internal sealed unsafe class BlockDecoder
     /// <summary>Longest block, in instructions. Bounds the depth of the handler chain where a runtime does not do tail calls.</summary>
     public const int InstructionsMax = 32;
 
+    /// <summary>Processors before TZCNT, LZCNT, CET and the prefetches ignore the prefix or do nothing.</summary>
+    public const DecoderOptions Options = DecoderOptions.NoMPFX_0FBC | DecoderOptions.NoMPFX_0FBD | DecoderOptions.NoWbnoinvd | DecoderOptions.ForceReservedNop;
+
     private readonly OpTable _table;
     private readonly CpuModel _model;
     private readonly PageReader _reader = new();
@@ -51,10 +54,8 @@ internal sealed unsafe class BlockDecoder
     {
         _table = table;
         _model = model;
-        // Processors before TZCNT, LZCNT, CET and the prefetches ignore the prefix or do nothing.
-        const DecoderOptions options = DecoderOptions.NoMPFX_0FBC | DecoderOptions.NoMPFX_0FBD | DecoderOptions.NoWbnoinvd | DecoderOptions.ForceReservedNop;
-        _decoder16 = Decoder.Create(16, _reader, options);
-        _decoder32 = Decoder.Create(32, _reader, options);
+        _decoder16 = Decoder.Create(16, _reader, Options);
+        _decoder32 = Decoder.Create(32, _reader, Options);
     }
 
     /// <summary>Fills the block from <paramref name="offset"/> in its page on. False: the first instruction crosses the page
@@ -148,6 +149,7 @@ internal sealed unsafe class BlockDecoder
             faults = true;
         }
         insn->Fn = insn->Plain = fn;
+        if (faults) insn->Prefixes |= PrefixBits.Faults;
         bool repeated = (row.Flags & OpFlags.Repeats) != 0 && (insn->Prefixes & (PrefixBits.Rep | PrefixBits.Repne)) != 0;
         return faults || repeated || (row.Flags & OpFlags.Ends) != 0;
     }

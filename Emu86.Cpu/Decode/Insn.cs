@@ -65,6 +65,9 @@ public enum PrefixBits : byte
 
     /// <summary>Effective address size is 32 bits.</summary>
     Address32 = 16,
+
+    /// <summary>Not a prefix: the instruction faults whatever its operands are (#UD, or #GP for lack of privilege).</summary>
+    Faults = 32,
 }
 
 /// <summary>What a decoded block depends on besides its bytes. A block is valid for one value only.</summary>
@@ -87,6 +90,9 @@ public static class BlockMode
 
     /// <summary>CPL 1 or 2: privileged instructions fault.</summary>
     public const uint Unprivileged = 32;
+
+    /// <summary>CS has base 0 and a limit of 4 GiB: EIP is the linear address.</summary>
+    public const uint FlatCode = 64;
 }
 
 /// <summary>A direct way from a block to its successor, valid in one epoch.</summary>
@@ -103,6 +109,9 @@ public unsafe struct Jump
 {
     public uint Linear, Mode, Epoch;
     public Block* Target;
+
+    /// <summary>Where translated code goes on.</summary>
+    public nint Native;
 
     public const int Entries = 1 << 12;
 }
@@ -140,4 +149,12 @@ public unsafe struct Block
 
     /// <summary>Next in the list of its first page, and of its second page.</summary>
     public Block* PageNext, SecondPageNext;
+
+    /// <summary>Its translation, 0 when there is none.</summary>
+    public nint Native;
+
+    internal Translate.NativeBlock* NativeInfo;
+
+    /// <summary>How often it ran while it was watched.</summary>
+    public uint Heat;
 }

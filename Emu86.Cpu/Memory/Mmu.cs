@@ -194,6 +194,21 @@ public sealed unsafe class Mmu
         e->Addend = host - (nint)(linear & 0xffff_f000);
     }
 
+    /// <summary>Fills the TLB for an access within a page at the current privilege. False: the access faults, or has no fast path;
+    /// nothing was raised.</summary>
+    public bool TryFill(uint linear, bool write)
+    {
+        bool user = _c->S.Cpl == 3;
+        if (!Translate(null, linear, write, user, out Translation t))
+        {
+            _c->Exit = ExitReason.None;
+            return false;
+        }
+        Fill(linear, user, t);
+        TlbEntry* e = _c->Tlb + ((linear >> 12) & (TlbEntry.Entries - 1));
+        return (linear & 0xffff_f000) == (write ? e->TagWrite : e->TagRead);
+    }
+
     public void Free()
     {
         NativeMemory.AlignedFree(_c->TlbSupervisor);

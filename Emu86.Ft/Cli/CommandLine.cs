@@ -30,7 +30,7 @@ public static class CommandLine
     // Machine
     private static readonly Option<string> Memory = Text("Machine", "--memory", "SIZE", "Guest memory, 1M to 3G (default 128M)", "-m");
     private static readonly Option<string> Cpu = Text("Machine", "--cpu", "MODEL", "486, pentium or pentium2 (default pentium2); pentium4 (not built yet)", "-cpu");
-    private static readonly Option<string> Engine = Text("Machine", "--engine", "ENGINE", "auto or interpreter (default auto); translator (not built yet)");
+    private static readonly Option<string> Engine = Text("Machine", "--engine", "ENGINE", "auto, interpreter or translator (default auto: the interpreter)");
     private static readonly Option<string>[] Disks =
     [
         Text("Machine", "--hda", "PATH[,readonly]", "Raw image of the first IDE disk", "-hda"),
@@ -151,7 +151,6 @@ public static class CommandLine
         {
             if (option is Option<string> text && text != Append && p.GetValue(text) == "") throw new UsageException($"{option.Name} takes {option.HelpName}, not an empty text");
         }
-        Values.OneOf("--engine", p.GetValue(Engine) ?? "auto", "auto", "interpreter", ("translator", "use interpreter"));
         Values.OneOf("--disks", p.GetValue(DiskMode) ?? "replicated", "replicated", ("shared", "use replicated, with an image on each side"));
         if (p.GetValue(Arbiter) is { } arbiter && !arbiter.StartsWith("file:", StringComparison.Ordinal))
         {
@@ -160,6 +159,7 @@ public static class CommandLine
         }
         var options = new RunOptions
         {
+            Translates = Values.OneOf("--engine", p.GetValue(Engine) ?? "auto", "auto", "interpreter", "translator") == "translator",
             Role = RoleOf(p),
             EndWithInput = p.GetValue(EndWithInput),
             RecordFile = p.GetValue(Record),

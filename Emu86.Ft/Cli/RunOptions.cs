@@ -88,6 +88,9 @@ public sealed record RunOptions
     /// <summary>Longest run between host checks, in instructions.</summary>
     public ulong Slice { get; init; } = 100_000;
 
+    /// <summary>Hot guest code is translated to host code.</summary>
+    public bool Translates { get; init; }
+
     public bool NoReboot { get; init; }
     public bool PrintHash { get; init; }
     public Endpoint? Status { get; init; }

@@ -60,11 +60,15 @@ public static class MachineBuilder
         [.. options.Disks.Select(d => d is null ? null : (IBlockStore)RawDisk.Open(d.Path, d.ReadOnly))];
 
     /// <summary>Builds the machine; a kernel that cannot be started is a sentence.</summary>
-    public static Machine Build(MachineConfig config, IReadOnlyList<IBlockStore?> disks, IOutputSink outputs)
+    /// <param name="translates">Use the translator: each side's own choice, no bit of the guest depends on it.</param>
+    public static Machine Build(MachineConfig config, IReadOnlyList<IBlockStore?> disks, IOutputSink outputs, bool translates = false)
     {
         try
         {
-            return new Machine(config, disks, outputs);
+            var machine = new Machine(config, disks, outputs);
+            if (machine.Board.Processor.UseTranslator(translates)) return machine;
+            machine.Dispose();
+            throw new HostException("--engine translator needs Linux on an x86-64 processor; use --engine interpreter", ExitCode.Usage);
         }
         catch (BootImageException e)
         {

@@ -26,7 +26,7 @@ public sealed class Standalone(RunOptions options)
         using IHostNetwork? network = Networks.Open(options);
         using ISerialTarget serial = SerialTargets.Open(options.Serial, _report.Say);
         var world = new WorldOutputs(options, serial, network);
-        using Machine machine = MachineBuilder.Build(config, disks, world);
+        using Machine machine = MachineBuilder.Build(config, disks, world, options.Translates);
         snapshot?.RestoreTo(machine);
         SnapshotFile.CheckOptions(options, machine);
         var inputs = new InputQueue();

@@ -67,7 +67,6 @@ public sealed class BadInputTests
     [Theory]
     [InlineData("--bisect f")]
     [InlineData("--cpu pentium4")]
-    [InlineData("--engine translator")]
     [InlineData("--cdrom x.iso")]
     [InlineData("--fda x.img")]
     [InlineData("--boot a")]

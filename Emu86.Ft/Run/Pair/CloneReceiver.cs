@@ -57,7 +57,7 @@ internal sealed class CloneReceiver(RunOptions options, Hello hello, Link link) 
         {
             MachineConfig config = Snapshot.ReadConfig(_state.ToSequence());
             Compare(config, protocol);
-            Machine machine = MachineBuilder.Build(config, disks, outputs);
+            Machine machine = MachineBuilder.Build(config, disks, outputs, options.Translates);
             machine.Restore(_state.ToSequence());
             return machine;
         }

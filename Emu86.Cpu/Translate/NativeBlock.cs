@@ -1,0 +1,40 @@
+// What belongs to a translated block besides its code.
+using System.Runtime.InteropServices;
+using Emu86.Cpu.Decode;
+
+namespace Emu86.Cpu.Translate;
+
+/// <summary>Why translated code came back (<see cref="Ctx.NativeExit"/> bits 7:0).</summary>
+internal static class NativeExit
+{
+    /// <summary>The block does not fit into what is left to the limit. The position is its beginning.</summary>
+    public const uint Limit = 0;
+
+    /// <summary>On to <see cref="Ctx.NativePlace"/>, which no look-up found.</summary>
+    public const uint Lookup = 1;
+
+    /// <summary>On to a direct successor in the same page, by a jump that can be patched: bits 15:8 say which (0 fall through, 1 taken).</summary>
+    public const uint Link = 2;
+
+    /// <summary>The interpreter has to run the instruction with the index in bits 31:16.</summary>
+    public const uint Interpret = 3;
+
+    /// <summary>That instruction accesses <see cref="Ctx.NativePlace"/>, which the TLB does not admit: bits 14:8 the size in
+    /// bytes, bit 15 whether it writes.</summary>
+    public const uint Miss = 4;
+}
+
+/// <summary>A translated block. It lives as long as its <see cref="Block"/>.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal unsafe struct NativeBlock
+{
+    /// <summary>Where the patchable jumps to the successors are (executable address of their distance; 0 when there is none), and
+    /// which EIP they lead to.</summary>
+    public nint FallSite, TakenSite;
+
+    public uint FallEip, TakenEip;
+
+    /// <summary>By instruction: bytes from the block's entry to the place where its translation begins; 0 when the interpreter
+    /// runs it. In memory directly behind this struct, <see cref="Block.Count"/> entries.</summary>
+    public static uint* OffsetsOf(NativeBlock* block) => (uint*)(block + 1);
+}

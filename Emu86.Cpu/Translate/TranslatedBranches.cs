@@ -1,0 +1,149 @@
+// Stack instructions and near transfers.
+using Emu86.Cpu.Decode;
+using Iced.Intel;
+using static Emu86.Cpu.Translate.HostRegisters;
+
+namespace Emu86.Cpu.Translate;
+
+internal sealed unsafe partial class Translator
+{
+    private static readonly Register StackPointer = Of64(Gpr.Esp), StackPointer32 = Of32(Gpr.Esp);
+
+    /// <summary>PUSH, POP and LEAVE of 32 bits. False: nothing was written.</summary>
+    private bool Stack(in Instruction x, Insn* i)
+    {
+        switch (x.Code)
+        {
+            case Code.Push_r32:
+            case Code.Push_rm32 when x.Op0Kind == OpKind.Register:
+                LocateStack(i, -4, 4, write: true);
+                _code.Put(Code.Mov_rm32_r32, At(Place), Same(x.Op0Register));
+                MoveStack(-4);
+                return true;
+            case Code.Pushd_imm8 or Code.Pushd_imm32:
+                LocateStack(i, -4, 4, write: true);
+                _code.Put(Code.Mov_rm32_imm32, At(Place), (int)i->Imm);
+                MoveStack(-4);
+                return true;
+            case Code.Push_rm32 when IsLocatable(x):
+                Locate(x, i, 4, read: true, write: false);
+                KeepValue();
+                LocateStack(i, -4, 4, write: true);
+                _code.Put(Code.Mov_r32_rm32, Scratch32, Field(&_c->NativeValue));
+                _code.Put(Code.Mov_rm32_r32, At(Place), Scratch32);
+                MoveStack(-4);
+                return true;
+            case Code.Pop_r32:
+            case Code.Pop_rm32 when x.Op0Kind == OpKind.Register:
+                LocateStack(i, 0, 4, write: false);
+                // POP ESP: the value is what stays.
+                MoveStack(4);
+                _code.Put(Code.Mov_r32_rm32, Same(x.Op0Register), At(Place));
+                return true;
+            case Code.Leaved:
+                FreeFlags();
+                _code.Put(Code.Mov_r32_rm32, Place32, Of32(Gpr.Ebp));
+                Translate(i, 4, write: false);
+                _code.Put(Code.Lea_r32_m, StackPointer32, At(Of64(Gpr.Ebp), 4));
+                _code.Put(Code.Mov_r32_rm32, Of32(Gpr.Ebp), At(Place));
+                return true;
+            default:
+                return false;
+        }
+    }
+
+    /// <summary>Near transfers with 32-bit operands. False: nothing was written.</summary>
+    private bool Branch(in Instruction x, Insn* i, out bool ended)
+    {
+        ended = true;
+        switch (x.Code)
+        {
+            case Code.Jmp_rel8_32 or Code.Jmp_rel32_32:
+                SaveFlags();
+                Continue(x.NearBranch32, taken: true);
+                return true;
+            case Code.Call_rel32_32:
+                LocateStack(i, -4, 4, write: true);
+                PushNext(i);
+                Continue(x.NearBranch32, taken: true);
+                return true;
+            case Code.Retnd or Code.Retnd_imm16:
+                LocateStack(i, 0, 4, write: false);
+                MoveStack(4 + (ushort)i->Imm);
+                _code.Put(Code.Mov_r32_rm32, Place32, At(Place));
+                _code.Jump(_lookup);
+                return true;
+            case Code.Jmp_rm32 when x.Op0Kind == OpKind.Register:
+                FreeFlags();
+                _code.Put(Code.Mov_r32_rm32, Place32, Same(x.Op0Register));
+                _code.Jump(_lookup);
+                return true;
+            case Code.Jmp_rm32 when IsLocatable(x):
+                Locate(x, i, 4, read: true, write: false);
+                _code.Put(Code.Mov_r32_rm32, Place32, At(Place));
+                _code.Jump(_lookup);
+                return true;
+            case Code.Call_rm32 when x.Op0Kind == OpKind.Register:
+                LocateStack(i, -4, 4, write: true);
+                _code.Put(Code.Mov_r32_rm32, Scratch32, Same(x.Op0Register));
+                PushNext(i);
+                _code.Put(Code.Mov_r32_rm32, Place32, Scratch32);
+                _code.Jump(_lookup);
+                return true;
+            case Code.Call_rm32 when IsLocatable(x):
+                Locate(x, i, 4, read: true, write: false);
+                KeepValue();
+                LocateStack(i, -4, 4, write: true);
+                PushNext(i);
+                _code.Put(Code.Mov_r32_rm32, Place32, Field(&_c->NativeValue));
+                _code.Jump(_lookup);
+                return true;
+            case Code.Jecxz_rel8_32:
+                FreeFlags();
+                _code.Put(Code.Test_rm32_r32, Register.ECX, Register.ECX);
+                TwoWays(Equal, x, i);
+                return true;
+            case Code.Loop_rel8_32_ECX:
+                FreeFlags();
+                _code.Put(Code.Lea_r32_m, Register.ECX, At(Register.RCX, -1));
+                _code.Put(Code.Test_rm32_r32, Register.ECX, Register.ECX);
+                TwoWays(NotEqual, x, i);
+                return true;
+            default:
+                if (x.IsJccShortOrNear && x.Op0Kind == OpKind.NearBranch32)
+                {
+                    SaveFlags();
+                    RestoreFlags();
+                    TwoWays(x.ConditionCode - ConditionCode.o, x, i);
+                    return true;
+                }
+                ended = false;
+                return false;
+        }
+    }
+
+    private void TwoWays(int condition, in Instruction x, Insn* i)
+    {
+        HostLabel taken = _code.NewLabel();
+        _code.JumpIf(condition, taken);
+        Continue(_block->Eip + i->Next, taken: false);
+        _code.Place(taken);
+        Continue(x.NearBranch32, taken: true);
+    }
+
+    private void MoveStack(int bytes) => _code.Put(Code.Lea_r32_m, StackPointer32, At(StackPointer, bytes));
+
+    /// <summary>Pushes the address of the next instruction; the place has been checked.</summary>
+    private void PushNext(Insn* i)
+    {
+        _code.Put(Code.Mov_rm32_imm32, At(Place), (int)(_block->Eip + i->Next));
+        MoveStack(-4);
+    }
+
+    /// <summary>Loads the located value and keeps it while another place is checked.</summary>
+    private void KeepValue()
+    {
+        _code.Put(Code.Mov_r32_rm32, Place32, At(Place));
+        _code.Put(Code.Mov_rm32_r32, Field(&_c->NativeValue), Place32);
+    }
+}

@@ -1,0 +1,239 @@
+// Runs translated blocks for the interpreter's loop: counts how hot blocks are, has them translated, and does what their code
+// comes back for. A translated block's first handler leads here, so nothing else of the engine needs to know.
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics.X86;
+using Emu86.Cpu.Decode;
+using Emu86.Cpu.Execute;
+using Emu86.Cpu.Memory;
+
+namespace Emu86.Cpu.Translate;
+
+/// <summary>The translator of one processor and its code. A cache: never state.</summary>
+internal sealed unsafe class TranslatedCode
+{
+    private const nuint CodeBytes = 64u << 20;
+    private const nuint DataBytes = 16u << 20;
+
+    private readonly Ctx* _c;
+    private readonly Processor _processor;
+    private readonly BlockCache _blocks;
+    private readonly CodeMemory _memory;
+    private readonly Translator _translator;
+    private readonly byte* _data;
+    private readonly Block* _done;
+    private readonly uint _hotRuns;
+    private nuint _dataUsed;
+    private ulong _generation;
+    private MissPlace _missed;
+
+    /// <summary>Where the last access missed.</summary>
+    private readonly record struct MissPlace(nint Block, uint Index, long Left);
+
+    private TranslatedCode(Ctx* c, Processor processor, BlockCache blocks, CodeMemory memory, uint hotRuns)
+    {
+        _c = c;
+        _processor = processor;
+        _blocks = blocks;
+        _memory = memory;
+        _hotRuns = hotRuns;
+        _translator = new Translator(c, memory, IsIntel());
+        _data = (byte*)NativeMemory.AlignedAlloc(DataBytes, 64);
+        _done = (Block*)NativeMemory.AllocZeroed(1, (nuint)sizeof(Block));
+    }
+
+    /// <summary>Blocks translated so far.</summary>
+    public ulong Translated { get; private set; }
+
+    /// <summary>Host code in use, in bytes.</summary>
+    public nuint Bytes => _memory.Used;
+
+    /// <summary>What a jump-cache entry leads to whose block has no code.</summary>
+    public nint LookupMiss => _translator.LookupMiss;
+
+    /// <summary>Null where the host cannot run it.</summary>
+    public static TranslatedCode? TryCreate(Ctx* c, Processor processor, BlockCache blocks, uint hotRuns) =>
+        RuntimeInformation.ProcessArchitecture == Architecture.X64 && CodeMemory.TryCreate(CodeBytes) is { } memory
+            ? new TranslatedCode(c, processor, blocks, memory, hotRuns)
+            : null;
+
+    /// <summary>Has a new block counted.</summary>
+    public static void Watch(Block* block)
+    {
+        if ((block->Key >> 32 & Translator.ModeNeeded) == Translator.ModeNeeded && block->SecondPage == Block.NoPage) block->First->Fn = &Warm;
+    }
+
+    /// <summary>Forgets all code. Not while a block runs.</summary>
+    public void Clear()
+    {
+        _translator.Reset();
+        _dataUsed = 0;
+        _generation++;
+    }
+
+    public void Free()
+    {
+        _translator.Free();
+        NativeMemory.AlignedFree(_data);
+        NativeMemory.Free(_done);
+    }
+
+    /// <summary>The first handler of a block that may become hot.</summary>
+    private static void Warm(Ctx* c, Insn* i)
+    {
+        Block* block = c->Block;
+        block->Heat++;
+        TranslatedCode translated = Ctx.ProcessorOf(c).Translated!;
+        if (block->Heat >= translated._hotRuns) translated.Translate(block);
+        if (block->Native != 0) Enter(c, i);
+        else i->Plain(c, i);
+    }
+
+    /// <summary>The first handler of a translated block.</summary>
+    private static void Enter(Ctx* c, Insn* i) => Ctx.ProcessorOf(c).Translated!.Run(c->Block);
+
+    private static bool IsIntel()
+    {
+        (_, int b, int c, int d) = X86Base.CpuId(0, 0);
+        return (b, c, d) == (0x756e_6547, 0x6c65_746e, 0x4965_6e69); // "GenuineIntel" in EBX, EDX, ECX
+    }
+
+    private void Translate(Block* block)
+    {
+        nuint size = (nuint)sizeof(NativeBlock) + block->Count * sizeof(uint);
+        if (!_translator.HasRoom || _dataUsed + size > DataBytes)
+        {
+            // Everything is decoded and counted anew when no block runs.
+            _blocks.Stale = true;
+            _processor.Mmu.NewEpoch();
+            _c->Attention = 1;
+            return;
+        }
+        var native = (NativeBlock*)(_data + _dataUsed);
+        uint physical = (uint)block->Key;
+        byte* bytes = (byte*)_processor.Memory.ReadPages[physical >> 12] + (physical & 0xfff);
+        if (!_translator.Translate(block, native, bytes))
+        {
+            block->First->Fn = block->First->Plain;
+            return;
+        }
+        _dataUsed = (_dataUsed + size + 15) & ~(nuint)15;
+        block->NativeInfo = native;
+        block->First->Fn = &Enter;
+        Jump* jump = Chain.JumpOf(_c, block->Eip);
+        if (jump->Target == block) jump->Native = block->Native;
+        Translated++;
+    }
+
+    /// <summary>Runs from the beginning of a block as far as it goes without the engine's loop, to which it returns at a
+    /// boundary, or with an instruction stopped.</summary>
+    private void Run(Block* block)
+    {
+        ToHost();
+        _c->NativeLeft = (long)(_c->Limit - _c->S.Count);
+        nint at = block->Native;
+        while (at != 0)
+        {
+            ((delegate* unmanaged<Ctx*, nint, void>)_translator.Entry)(_c, at);
+            uint exit = _c->NativeExit;
+            var from = (Block*)_c->NativeBlock;
+            at = (exit & 0xff) switch
+            {
+                NativeExit.Limit => AtLimit(from),
+                NativeExit.Lookup => Follow(_c->NativePlace),
+                NativeExit.Link => FollowLink(from, (exit & 0x100) != 0),
+                NativeExit.Miss => AfterMiss(from, exit),
+                _ => Interpret(from, exit >> 16),
+            };
+        }
+        _c->Block = _done;
+        _c->Link = null;
+    }
+
+    /// <summary>The engine's loop does what is left to the limit.</summary>
+    private nint AtLimit(Block* block)
+    {
+        Arrive(block->Eip);
+        return Leave();
+    }
+
+    /// <summary>The boundary at the beginning of a block.</summary>
+    private void Arrive(uint eip)
+    {
+        _c->S.Count = _c->Limit - (ulong)_c->NativeLeft;
+        _c->S.Eip = eip;
+    }
+
+    private nint Leave()
+    {
+        ToGuest();
+        return 0;
+    }
+
+    /// <summary>On to <paramref name="eip"/>, in translated code where there is some.</summary>
+    private nint Follow(uint eip)
+    {
+        Arrive(eip);
+        Block* next = _blocks.Find();
+        return next != null && next->Native != 0 ? next->Native : Leave();
+    }
+
+    private nint FollowLink(Block* from, bool taken)
+    {
+        ulong generation = _generation, page = from->Key >> 12;
+        NativeBlock* native = from->NativeInfo;
+        nint at = Follow(taken ? native->TakenEip : native->FallEip);
+        if (at == 0 || generation != _generation) return at;
+        // Within one physical page both are forgotten together, so the jump can never lead to code that is gone.
+        Block* next = Chain.JumpOf(_c, _c->S.Eip)->Target;
+        if (next->Key >> 12 == page && next->Native == at) _translator.Patch(taken ? native->TakenSite : native->FallSite, at);
+        return at;
+    }
+
+    /// <summary>An access that the TLB did not admit: fills it and tries again where that is all; else the interpreter does it.</summary>
+    private nint AfterMiss(Block* from, uint exit)
+    {
+        uint linear = _c->NativePlace, size = exit >> 8 & 0x7f, index = exit >> 16;
+        bool write = (exit & 0x8000) != 0;
+        uint epoch = _c->Epoch;
+        // Two accesses of one instruction may want the same TLB entry and drive each other out for ever.
+        var place = new MissPlace((nint)from, index, _c->NativeLeft);
+        bool again = place == _missed;
+        _missed = place;
+        if (again || (linear & 0xfff) + size > 4096 || !_processor.Mmu.TryFill(linear, write)) return Interpret(from, index);
+        // The walk may have set a bit in a page that holds code.
+        return epoch == _c->Epoch ? from->Native + (nint)NativeBlock.OffsetsOf(from->NativeInfo)[index] : Interpret(from, index);
+    }
+
+    /// <summary>Has the interpreter run an instruction, and those behind it that have no code.</summary>
+    private nint Interpret(Block* from, uint index)
+    {
+        Ctx* c = _c;
+        uint count = from->Count, next = index + 1;
+        uint* offsets = NativeBlock.OffsetsOf(from->NativeInfo);
+        while (next < count && offsets[next] == 0) next++;
+        c->S.Count = c->Limit - (ulong)c->NativeLeft - (count - index);
+        c->S.Eip = from->Eip + from->First[index].Offset;
+        ToGuest();
+        uint epoch = c->Epoch;
+        _processor.RunCopies(from->First + index, next - index);
+        if (c->Exit != ExitReason.None || c->Attention != 0) return 0;
+        ToHost();
+        c->NativeLeft = (long)(c->Limit - c->S.Count);
+        if (next == count || epoch != c->Epoch) return Follow(c->S.Eip);
+        c->NativeLeft -= count - next;
+        return from->Native + (nint)offsets[next];
+    }
+
+    /// <summary>The status flags as translated code holds them.</summary>
+    private void ToHost()
+    {
+        uint flags = Flags.Get(_c);
+        _c->NativeFlags = (flags & LowFlags) << 8 | (flags & Flags.Of) >> 11;
+    }
+
+    private void ToGuest() => Flags.SetStatus(_c, (_c->NativeFlags >> 8 & LowFlags) | (_c->NativeFlags & 1) << 11);
+
+    /// <summary>The status flags that LAHF gives.</summary>
+    private const uint LowFlags = Flags.Sf | Flags.Zf | Flags.Af | Flags.Pf | Flags.Cf;
+}

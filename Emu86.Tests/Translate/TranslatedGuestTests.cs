@@ -1,0 +1,67 @@
+// Guests under the translator: every state hash is the interpreter's.
+using Emu86.Cpu;
+using Emu86.Tests.Cpu;
+using Emu86.Tests.Determinism;
+using static Iced.Intel.AssemblerRegisters;
+
+namespace Emu86.Tests.Translate;
+
+public sealed class TranslatedGuestTests
+{
+    /// <summary>Self-modifying code, page tables without INVLPG, single steps, DMA, interrupts and HLT, stopped where it happens.</summary>
+    [SkippableTheory]
+    [InlineData(1u, 1_000)]
+    [InlineData(2u, 77_777)]
+    [InlineData(Processor.HotRunsDefault, 333)]
+    public void The_chaos_guest_is_in_the_same_state_under_both_engines(uint hotRuns, int step)
+    {
+        using ChaosWorld interpreted = new(), translated = new();
+        Skip.IfNot(translated.Machine.Board.Processor.UseTranslator(true, hotRuns), "the translator needs Linux on an x86-64 processor");
+        for (ulong count = (ulong)step; count < 600_000; count += (ulong)step)
+        {
+            interpreted.RunTo(count);
+            translated.RunTo(count);
+            if (count % 10 == 0 || step > 10_000) translated.AssertEqualTo(interpreted);
+        }
+        translated.AssertEqualTo(interpreted);
+        interpreted.AssertGuestIsWell();
+    }
+
+    [SkippableFact]
+    public void Changing_the_engine_in_mid_run_changes_nothing()
+    {
+        using ChaosWorld interpreted = new(), mixed = new();
+        var random = new Random(1);
+        bool on = false;
+        for (ulong count = 0; count < 400_000;)
+        {
+            count += (ulong)random.Next(1, 5_000);
+            on = !on;
+            Skip.IfNot(mixed.Machine.Board.Processor.UseTranslator(on, hotRuns: 1), "the translator needs Linux on an x86-64 processor");
+            mixed.RunTo(count);
+        }
+        interpreted.RunTo(mixed.Position.Count);
+        mixed.AssertEqualTo(interpreted);
+    }
+
+    /// <summary>A stack and an operand 4 MiB apart have the same place in the TLB: each drives the other out.</summary>
+    [SkippableFact]
+    public void An_instruction_with_two_accesses_in_one_TLB_entry_goes_on()
+    {
+        using SystemWorld world = new SystemWorld().Protected().Paged();
+        Skip.IfNot(world.Cpu.UseTranslator(true, hotRuns: 2), "the translator needs Linux on an x86-64 processor");
+        world.Write32(0x10_0004, 0x10_1007);
+        world.Write32(0x6_0010, 0x1234_5678);
+        world.Code(SystemWorld.CodeAt, a =>
+        {
+            Iced.Intel.Label again = a.CreateLabel();
+            a.Label(ref again);
+            a.mov(esp, 0x46_0100);
+            a.push(__dword_ptr[0x6_0010]);
+            a.jmp(again);
+        });
+        world.Cpu.AfterStateChange();
+        Assert.Equal(RunResult.Limit, world.Step(300));
+        Assert.Equal(0x1234_5678u, world.Read32(0x6_00fc));
+    }
+}
