@@ -11,7 +11,7 @@ internal sealed class GuestShell : IDisposable
 {
     private readonly TcpListener _listener = new(IPAddress.Loopback, 0);
     private readonly StringBuilder _text = new();
-    private readonly Lock _lock = new();
+    private readonly object _lock = new();
     private TcpClient? _live;
     private int _seen;
     private int _numbers;
@@ -28,23 +28,26 @@ internal sealed class GuestShell : IDisposable
     public DateTime WaitFor(string text, TimeSpan atMost)
     {
         long began = Stopwatch.GetTimestamp();
-        while (true)
+        lock (_lock)
         {
-            lock (_lock)
+            // Woken by what arrives, and looking at that alone: the host is being measured.
+            for (int from = _seen; ; from = int.Max(_seen, _text.Length - text.Length + 1))
             {
-                int at = _text.ToString(_seen, _text.Length - _seen).IndexOf(text, StringComparison.Ordinal);
+                int at = _text.ToString(from, _text.Length - from).IndexOf(text, StringComparison.Ordinal);
                 if (at >= 0)
                 {
-                    _seen += at + text.Length;
+                    _seen = from + at + text.Length;
                     return DateTime.UtcNow;
                 }
-                if (Stopwatch.GetElapsedTime(began) > atMost)
+                TimeSpan left = atMost - Stopwatch.GetElapsedTime(began);
+                if (left > TimeSpan.Zero)
                 {
-                    string rest = _text.ToString(_seen, _text.Length - _seen);
-                    throw new SoakException($"the guest's console should show \"{text}\" within {atMost.TotalSeconds:F0} s; it shows: {rest[int.Max(0, rest.Length - 200)..]}");
+                    Monitor.Wait(_lock, left);
+                    continue;
                 }
+                string rest = _text.ToString(_seen, _text.Length - _seen);
+                throw new SoakException($"the guest's console should show \"{text}\" within {atMost.TotalSeconds:F0} s; it shows: {rest[int.Max(0, rest.Length - 200)..]}");
             }
-            Thread.Sleep(1);
         }
     }
 
@@ -105,7 +108,11 @@ internal sealed class GuestShell : IDisposable
         {
             for (int got; (got = side.GetStream().Read(buffer)) > 0;)
             {
-                lock (_lock) _text.Append(Encoding.ASCII.GetString(buffer, 0, got));
+                lock (_lock)
+                {
+                    _text.Append(Encoding.ASCII.GetString(buffer, 0, got));
+                    Monitor.PulseAll(_lock);
+                }
             }
         }
         catch (Exception e) when (e is IOException or ObjectDisposedException or InvalidOperationException)
