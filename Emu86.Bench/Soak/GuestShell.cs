@@ -31,7 +31,7 @@ internal sealed class GuestShell : IDisposable
         lock (_lock)
         {
             // Woken by what arrives, and looking at that alone: the host is being measured.
-            for (int from = _seen; ; from = int.Max(_seen, _text.Length - text.Length + 1))
+            for (int from = _seen; ;)
             {
                 int at = _text.ToString(from, _text.Length - from).IndexOf(text, StringComparison.Ordinal);
                 if (at >= 0)
@@ -39,6 +39,7 @@ internal sealed class GuestShell : IDisposable
                     _seen = from + at + text.Length;
                     return DateTime.UtcNow;
                 }
+                from = int.Max(_seen, _text.Length - text.Length + 1);
                 TimeSpan left = atMost - Stopwatch.GetElapsedTime(began);
                 if (left > TimeSpan.Zero)
                 {
