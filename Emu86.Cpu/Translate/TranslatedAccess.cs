@@ -74,7 +74,7 @@ internal sealed unsafe partial class Translator
         _code.Put(Code.Add_r32_rm32, Place32, Field(&s->Base));
     }
 
-    /// <summary>Where an instruction goes whose fault is certain or cannot be excluded: the interpreter decides.</summary>
+    /// <summary>Where an instruction goes that has no form, or whose fault cannot be excluded: the interpreter runs it.</summary>
     private HostLabel Refused(Insn* i)
     {
         HostLabel label = _code.NewLabel();

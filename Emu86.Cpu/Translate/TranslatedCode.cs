@@ -18,7 +18,6 @@ internal sealed unsafe class TranslatedCode
     private readonly Ctx* _c;
     private readonly Processor _processor;
     private readonly BlockCache _blocks;
-    private readonly CodeMemory _memory;
     private readonly Translator _translator;
     private readonly byte* _data;
     private readonly Block* _done;
@@ -35,18 +34,11 @@ internal sealed unsafe class TranslatedCode
         _c = c;
         _processor = processor;
         _blocks = blocks;
-        _memory = memory;
         _hotRuns = hotRuns;
         _translator = new Translator(c, memory, IsIntel());
         _data = (byte*)NativeMemory.AlignedAlloc(DataBytes, 64);
         _done = (Block*)NativeMemory.AllocZeroed(1, (nuint)sizeof(Block));
     }
-
-    /// <summary>Blocks translated so far.</summary>
-    public ulong Translated { get; private set; }
-
-    /// <summary>Host code in use, in bytes.</summary>
-    public nuint Bytes => _memory.Used;
 
     /// <summary>What a jump-cache entry leads to whose block has no code.</summary>
     public nint LookupMiss => _translator.LookupMiss;
@@ -122,7 +114,6 @@ internal sealed unsafe class TranslatedCode
         block->First->Fn = &Enter;
         Jump* jump = Chain.JumpOf(_c, block->Eip);
         if (jump->Target == block) jump->Native = block->Native;
-        Translated++;
     }
 
     /// <summary>Runs from the beginning of a block as far as it goes without the engine's loop, to which it returns at a

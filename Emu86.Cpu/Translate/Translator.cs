@@ -78,7 +78,6 @@ internal sealed unsafe partial class Translator
         _resumptions.Clear();
         _flagsInHost = false;
         _flagsInRax = true;
-        _reader.At = bytes;
         uint* offsets = NativeBlock.OffsetsOf(native);
         uint interpreted = 0;
         bool ended = false, wasNative = true;
@@ -98,7 +97,11 @@ internal sealed unsafe partial class Translator
                 _resumptions.RemoveAll(r => r.Instruction == n);
                 interpreted++;
                 // One way out for a run of them: the engine does them all.
-                if (wasNative) LeaveTo(i, NativeExit.Interpret);
+                if (wasNative)
+                {
+                    SaveFlags();
+                    _code.Jump(Refused(i));
+                }
                 // The engine comes back with the flags in rax.
                 _flagsInHost = false;
                 ended |= last;
@@ -202,15 +205,6 @@ internal sealed unsafe partial class Translator
         SaveFlags();
         Insn* end = _block->First + _block->Count;
         Continue(_block->Eip + end->Offset, taken: false);
-    }
-
-    /// <summary>Ends with the engine at the instruction <paramref name="i"/>.</summary>
-    private void LeaveTo(Insn* i, uint exit)
-    {
-        SaveFlags();
-        HostLabel label = _code.NewLabel();
-        _code.Jump(label);
-        _cold.Add(new ColdExit(label, exit | (uint)i->Index << 16));
     }
 
     private void Leave(ColdExit cold)
