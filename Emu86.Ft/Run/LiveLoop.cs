@@ -86,9 +86,9 @@ public sealed class LiveLoop(Machine machine, InputQueue inputs, LiveSettings se
     private static readonly TimeSpan FullMax = TimeSpan.FromMilliseconds(100);
 
     private readonly Pacer _pacer = new();
+    private readonly SpeedLimit _limit = new(Stopwatch.Frequency / 500);
     private volatile bool _asked;
     private ulong _slice = governor is null ? settings.Slice : ulong.Min(settings.Slice, 10_000);
-    private long _restUntil;
     private long _fullSince;
 
     /// <summary>Told of time that was given up.</summary>
@@ -133,10 +133,14 @@ public sealed class LiveLoop(Machine machine, InputQueue inputs, LiveSettings se
                 continue;
             }
             bool mayRun = !isOver && governor is not { MayRun: false };
-            TimeSpan rest = Stopwatch.GetElapsedTime(Stopwatch.GetTimestamp(), _restUntil);
-            if (!mayRun || rest > TimeSpan.Zero)
+            if (!mayRun)
             {
-                inputs.WaitForAction(Shorter(mayRun ? rest : TimeSpan.FromMilliseconds(100)));
+                inputs.WaitForAction(Shorter(TimeSpan.FromMilliseconds(100)));
+                continue;
+            }
+            if (_limit.Due is > 0 and var rest)
+            {
+                Rest(rest);
                 continue;
             }
             Position now = machine.Position;
@@ -181,6 +185,13 @@ public sealed class LiveLoop(Machine machine, InputQueue inputs, LiveSettings se
         }
     }
 
+    private void Rest(long ticks)
+    {
+        long start = Stopwatch.GetTimestamp();
+        inputs.WaitForAction(Shorter(Stopwatch.GetElapsedTime(0, ticks)));
+        _limit.Rested(Stopwatch.GetTimestamp() - start);
+    }
+
     private double OwedNs()
     {
         if (settings.PowerOnUnixNs is not { } start) return 0;
@@ -212,16 +223,15 @@ public sealed class LiveLoop(Machine machine, InputQueue inputs, LiveSettings se
         if (At.Count > 0) limit = ulong.Min(limit, At.GetKeyAtIndex(0));
         long start = Stopwatch.GetTimestamp();
         StopReason reason = machine.RunUntil(new Position(limit, 0), settings.Paced ? _pacer.IdleLimitNs(now.VirtualTimeNs) : now.VirtualTimeNs + SkipNs);
-        long end = Stopwatch.GetTimestamp(), took = end - start;
+        long took = Stopwatch.GetTimestamp() - start;
         TellFailures(now);
         ulong instructions = machine.Position.Count - now.Count;
         Busy = (Busy.Ticks + took, Busy.Instructions + instructions);
         if (governor is not null)
         {
             Adapt(instructions, took);
-            // Slowed down: the time spent resting counts as if the instructions had taken it.
-            if (governor.Speed is > 0 and < 1000) took = took * 1000 / governor.Speed;
-            _restUntil = start + took > end ? start + took : 0;
+            // The time spent resting counts as if the instructions had taken it.
+            took = _limit.Ran(took, governor.Speed);
         }
         // A slice that halted early says little about speed, but nearly all of its time was execution.
         _pacer.Ran(instructions, took);
