@@ -111,6 +111,14 @@ public unsafe struct Ctx
 
     public nint NativeBlock;
 
+    /// <summary>1: the host's x87 unit holds the guest's registers while translated code runs, the image otherwise
+    /// (<see cref="Translate.TranslatedFpu"/>).</summary>
+    public uint NativeFpu;
+
+    /// <summary>The last x87 instruction since then: opcode and segment as in <see cref="Translate.FpuLast"/>, its EIP, and the
+    /// offset of the last memory operand.</summary>
+    public uint NativeFpuOpcode, NativeFpuOffset, NativeFpuSegment, NativeFpuData;
+
     /// <summary>GCHandle of the <see cref="Processor"/>.</summary>
     public nint Owner;
 

@@ -29,11 +29,13 @@ internal abstract class Emulator
     /// <summary>The command that boots the guest and runs the jobs (names separated by commas).</summary>
     public abstract Command Prepare(Guest guest, string jobs, string workDirectory);
 
-    public static Emulator Peer(string name) => name switch
+    public static Emulator Peer(string name, string? ours) => name switch
     {
-        "qemu" => new Qemu(),
+        "qemu" => new Qemu(icount: false),
+        "qemu-icount" => new Qemu(icount: true),
         "bochs" => new Bochs(),
-        _ => throw new BenchException($"--against knows qemu and bochs, not \"{name}\""),
+        "interpreter" => new Emu86(ours, "interpreter", name),
+        _ => throw new BenchException($"--against knows qemu, qemu-icount, bochs and interpreter, not \"{name}\""),
     };
 
     protected static string? OnPath(string program) =>
@@ -41,11 +43,16 @@ internal abstract class Emulator
 }
 
 /// <param name="program">emu86.dll or its executable; null: the one that was built with this program.</param>
-internal sealed class Emu86(string? program) : Emulator
+/// <param name="engine">For <c>--engine</c>.</param>
+/// <param name="name">In the table.</param>
+internal sealed class Emu86(string? program, string engine, string name = Emu86.Subject) : Emulator
 {
     private readonly string _program = program ?? Path.Combine(AppContext.BaseDirectory, "emu86.dll");
 
-    public override string Name => "emu86";
+    /// <summary>The emulator that the others are compared with.</summary>
+    public const string Subject = "emu86";
+
+    public override string Name => name;
 
     public override string? Missing(Guest guest) => File.Exists(_program) ? null : $"{_program} is not there";
 
@@ -63,16 +70,17 @@ internal sealed class Emu86(string? program) : Emulator
         return new Command(managed ? "dotnet" : _program,
         [
             .. managed ? [_program] : Array.Empty<string>(),
-            "--kernel", guest.Kernel, "--initrd", guest.Initrd, "--append", Guest.Append(jobs), "--net", "none", "--serial", "stdio", "--no-reboot", .. more,
+            "--kernel", guest.Kernel, "--initrd", guest.Initrd, "--append", Guest.Append(jobs), "--net", "none", "--serial", "stdio", "--no-reboot", "--engine", engine, .. more,
         ]);
     }
 }
 
-internal sealed class Qemu : Emulator
+/// <param name="icount">In its deterministic mode: time is a count of instructions.</param>
+internal sealed class Qemu(bool icount) : Emulator
 {
     private const string Program = "qemu-system-i386";
 
-    public override string Name => "qemu";
+    public override string Name => icount ? "qemu-icount" : "qemu";
 
     public override string? Missing(Guest guest) => OnPath(Program) is null ? "qemu-system-i386 is not on PATH (Debian: apt-get install qemu-system-x86)" : null;
 
@@ -80,6 +88,7 @@ internal sealed class Qemu : Emulator
     [
         "-accel", "tcg", "-cpu", "pentium2", "-M", "pc", "-m", "128", "-smp", "1", "-nographic", "-no-reboot", "-nic", "none",
         "-kernel", guest.Kernel, "-initrd", guest.Initrd, "-append", Guest.Append(jobs),
+        .. icount ? ["-icount", "shift=1,sleep=off"] : Array.Empty<string>(),
     ]);
 }
 

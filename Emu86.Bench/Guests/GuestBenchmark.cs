@@ -6,11 +6,12 @@ namespace Emu86.Bench.Guests;
 /// <summary>What one run says about one program.</summary>
 internal readonly record struct Sample(TimeSpan Wall, TimeSpan Processor);
 
-internal sealed record Settings(Guest Guest, IReadOnlyList<string> Peers, int Runs, string Jobs, string? Program, bool ProcessorTime, TimeSpan Timeout)
+internal sealed record Settings(Guest Guest, IReadOnlyList<string> Peers, int Runs, string Jobs, string? Program, string Engine, bool ProcessorTime, TimeSpan Timeout)
 {
     public const string Usage = """
-        Emu86.Bench guests [--against qemu,bochs] [--runs N] [--only NAME,...] [--time wall|cpu] [--guest DIR] [--emu86 FILE] [--timeout SECONDS]
-          --against   the emulators to compare with (default qemu); each round runs all of them, one after the other
+        Emu86.Bench guests [--against qemu,qemu-icount,bochs,interpreter] [--engine NAME] [--runs N] [--only NAME,...] [--time wall|cpu] [--guest DIR] [--emu86 FILE] [--timeout SECONDS]
+          --against   the emulators to compare with (default qemu; interpreter: our own); each round runs all of them, one after the other
+          --engine    how emu86 runs the guest: auto (default), interpreter or translator
           --runs      rounds (default 3)
           --only      programs of guests/bench, or boot (default all)
           --time      wall: what a clock on the wall shows (default); cpu: processor time of the emulator, for hosts that do other work too
@@ -45,6 +46,7 @@ internal sealed record Settings(Guest Guest, IReadOnlyList<string> Peers, int Ru
             int.Parse(Take("--runs", "3"), CultureInfo.InvariantCulture),
             jobs.Length == 0 ? "hello" : string.Join(',', jobs),
             values.Remove("--emu86", out string? program) ? program : null,
+            Take("--engine", "auto"),
             Take("--time", "wall") == "cpu",
             TimeSpan.FromSeconds(double.Parse(Take("--timeout", "900"), CultureInfo.InvariantCulture)));
         if (values.Count > 0) throw new BenchException($"{values.Keys.First()} is not an option of guests\n{Usage}");
@@ -80,9 +82,9 @@ internal static class GuestBenchmark
         {
             if (!File.Exists(file)) throw new BenchException($"{file} is not there: guests/linux/build.sh makes it");
         }
-        var ours = new Emu86(settings.Program);
+        var ours = new Emu86(settings.Program, settings.Engine);
         var emulators = new List<Emulator> { ours };
-        emulators.AddRange(settings.Peers.Select(Emulator.Peer));
+        emulators.AddRange(settings.Peers.Select(p => Emulator.Peer(p, settings.Program)));
         foreach (Emulator e in emulators)
         {
             if (e.Missing(settings.Guest) is { } missing) throw new BenchException($"{e.Name}: {missing}");

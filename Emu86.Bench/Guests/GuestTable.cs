@@ -55,7 +55,7 @@ internal sealed class GuestTable(Settings settings, IReadOnlyList<string> emulat
         var logs = peers.ToDictionary(p => p, _ => new List<double>());
         foreach (string program in settings.Jobs.Split(',').Prepend(GuestBenchmark.Boot))
         {
-            double[] ours = Times("emu86", program);
+            double[] ours = Times(Emu86.Subject, program);
             string mips = ours.Length > 0 && _instructions.TryGetValue(program, out double count) ? Text(count / Median(ours) / 1e6, 0) : "";
             to.Write($"| {program} | {(ours.Length > 0 ? Text(Median(ours), 2) : "failed")} |");
             foreach (string peer in peers) to.Write(Times(peer, program) is { Length: > 0 } theirs ? $" {Text(Median(theirs), 2)} |" : " failed |");

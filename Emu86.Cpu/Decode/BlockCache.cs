@@ -21,6 +21,7 @@ public sealed unsafe class BlockCache
     private readonly BlockDecoder _decoder;
     private readonly Block** _hash;
     private readonly Block** _pages;
+    private readonly HostMemory _arenaMemory = new(ArenaBytes);
     private readonly byte* _arena;
     private nuint _used;
 
@@ -33,7 +34,7 @@ public sealed unsafe class BlockCache
         _hash = (Block**)NativeMemory.AllocZeroed(HashSize, (nuint)sizeof(Block*));
         _pages = (Block**)NativeMemory.AllocZeroed(1 << 20, (nuint)sizeof(Block*));
         c->Jumps = (Jump*)NativeMemory.AllocZeroed(Jump.Entries, (nuint)sizeof(Jump));
-        _arena = (byte*)NativeMemory.AlignedAlloc(ArenaBytes, 64);
+        _arena = _arenaMemory.Start;
     }
 
     /// <summary>What pages map to has changed: everything is decoded anew from the next look-up on.</summary>
@@ -109,7 +110,7 @@ public sealed unsafe class BlockCache
         NativeMemory.Free(_hash);
         NativeMemory.Free(_pages);
         NativeMemory.Free(_c->Jumps);
-        NativeMemory.AlignedFree(_arena);
+        _arenaMemory.Free();
     }
 
     private Block* FindPhysical(uint linear)

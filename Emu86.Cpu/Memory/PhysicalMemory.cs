@@ -46,6 +46,7 @@ public sealed unsafe class PhysicalMemory : IDisposable
 {
     private const int Pages = 1 << 20;
 
+    private readonly HostMemory _host;
     private readonly byte* _ram;
     private readonly List<WindowRange> _windows = [];
 
@@ -56,9 +57,8 @@ public sealed unsafe class PhysicalMemory : IDisposable
     {
         Check.That(ramBytes % 4096 == 0 && ramBytes is >= 0x10_0000 and <= 0xc000_0000);
         RamBytes = ramBytes;
-        _ram = (byte*)NativeMemory.AlignedAlloc(ramBytes, 4096);
-        if (_ram == null) throw new OutOfMemoryException();
-        NativeMemory.Clear(_ram, ramBytes);
+        _host = new HostMemory(ramBytes);
+        _ram = _host.Start;
         // calloc'ed: untouched parts cost no memory.
         ReadPages = (nint*)NativeMemory.AllocZeroed(Pages, (nuint)sizeof(nint));
         WritePages = (nint*)NativeMemory.AllocZeroed(Pages, (nuint)sizeof(nint));
@@ -205,7 +205,7 @@ public sealed unsafe class PhysicalMemory : IDisposable
 
     public void Dispose()
     {
-        NativeMemory.AlignedFree(_ram);
+        _host.Free();
         NativeMemory.Free(ReadPages);
         NativeMemory.Free(WritePages);
         NativeMemory.Free(Bits);

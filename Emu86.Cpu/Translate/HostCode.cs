@@ -95,6 +95,14 @@ internal sealed unsafe class HostCode : CodeWriter
         Distance(target);
     }
 
+    /// <summary>A conditional jump to code that is already there.</summary>
+    public void JumpIf(int condition, nint target)
+    {
+        WriteByte(0x0f);
+        WriteByte((byte)(0x80 | condition));
+        Distance(target);
+    }
+
     /// <summary>A 32-bit word of data.</summary>
     public void Word(uint value)
     {

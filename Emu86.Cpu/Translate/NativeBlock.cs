@@ -22,6 +22,9 @@ internal static class NativeExit
     /// <summary>That instruction accesses <see cref="Ctx.NativePlace"/>, which the TLB does not admit: bits 14:8 the size in
     /// bytes, bit 15 whether it writes.</summary>
     public const uint Miss = 4;
+
+    /// <summary>The instruction with the index in bits 31:16 needs the guest's x87 registers in the host's unit.</summary>
+    public const uint Fpu = 5;
 }
 
 /// <summary>A translated block. It lives as long as its <see cref="Block"/>.</summary>

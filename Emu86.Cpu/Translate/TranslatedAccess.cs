@@ -13,7 +13,7 @@ internal sealed unsafe partial class Translator
     private void Locate(in Instruction x, Insn* i, int size, bool read, bool write)
     {
         FreeFlags();
-        Offset(x);
+        Offset(x, Place);
         bool flat = x.MemorySegment is Register.DS or Register.ES or Register.SS;
         if (!flat) AddSegment(Ctx.SegmentOf(_c, x.MemorySegment - Register.ES), i, size, read, write);
         Translate(i, size, write);
@@ -36,14 +36,11 @@ internal sealed unsafe partial class Translator
     }
 
     /// <summary>The offset part of the address, in 32 bits.</summary>
-    private void Offset(in Instruction x)
+    private void Offset(in Instruction x, Register into)
     {
-        if (x.MemoryBase == Register.None && x.MemoryIndex == Register.None)
-        {
-            _code.Put(Code.Mov_r32_imm32, Place32, (int)x.MemoryDisplacement32);
-            return;
-        }
-        _code.Put(Code.Lea_r32_m, Place32, Mapped(x));
+        Register into32 = into == Place ? Place32 : Scratch32;
+        if (x.MemoryBase == Register.None && x.MemoryIndex == Register.None) _code.Put(Code.Mov_r32_imm32, into32, (int)x.MemoryDisplacement32);
+        else _code.Put(Code.Lea_r32_m, into32, Mapped(x));
     }
 
     private static MemoryOperand Mapped(in Instruction x) =>
@@ -78,7 +75,7 @@ internal sealed unsafe partial class Translator
     private HostLabel Refused(Insn* i)
     {
         HostLabel label = _code.NewLabel();
-        _cold.Add(new ColdExit(label, NativeExit.Interpret | (uint)i->Index << 16));
+        AddCold(label, NativeExit.Interpret | (uint)i->Index << 16);
         return label;
     }
 
@@ -94,7 +91,7 @@ internal sealed unsafe partial class Translator
         _code.Put(Code.Cmp_r32_rm32, Second32, new MemoryOperand(Tlb, Scratch, 1, write ? 4 : 0, 1));
         HostLabel miss = _code.NewLabel();
         _code.JumpIf(NotEqual, miss);
-        _cold.Add(new ColdExit(miss, NativeExit.Miss | (uint)size << 8 | (write ? 0x8000u : 0) | (uint)i->Index << 16));
+        AddCold(miss, NativeExit.Miss | (uint)size << 8 | (write ? 0x8000u : 0) | (uint)i->Index << 16);
         _code.Put(Code.Add_r64_rm64, Place, new MemoryOperand(Tlb, Scratch, 1, 8, 1));
     }
 }

@@ -56,6 +56,7 @@ internal sealed unsafe partial class Translator
     private bool Branch(in Instruction x, Insn* i, out bool ended)
     {
         ended = true;
+        if (x.FlowControl != FlowControl.Next) KeepFpuLast();
         switch (x.Code)
         {
             case Code.Jmp_rel8_32 or Code.Jmp_rel32_32:
@@ -71,24 +72,24 @@ internal sealed unsafe partial class Translator
                 LocateStack(i, 0, 4, write: false);
                 MoveStack(4 + (ushort)i->Imm);
                 _code.Put(Code.Mov_r32_rm32, Place32, At(Place));
-                _code.Jump(_lookup);
+                Lookup();
                 return true;
             case Code.Jmp_rm32 when x.Op0Kind == OpKind.Register:
                 FreeFlags();
                 _code.Put(Code.Mov_r32_rm32, Place32, Same(x.Op0Register));
-                _code.Jump(_lookup);
+                Lookup();
                 return true;
             case Code.Jmp_rm32 when IsLocatable(x):
                 Locate(x, i, 4, read: true, write: false);
                 _code.Put(Code.Mov_r32_rm32, Place32, At(Place));
-                _code.Jump(_lookup);
+                Lookup();
                 return true;
             case Code.Call_rm32 when x.Op0Kind == OpKind.Register:
                 LocateStack(i, -4, 4, write: true);
                 _code.Put(Code.Mov_r32_rm32, Scratch32, Same(x.Op0Register));
                 PushNext(i);
                 _code.Put(Code.Mov_r32_rm32, Place32, Scratch32);
-                _code.Jump(_lookup);
+                Lookup();
                 return true;
             case Code.Call_rm32 when IsLocatable(x):
                 Locate(x, i, 4, read: true, write: false);
@@ -96,7 +97,7 @@ internal sealed unsafe partial class Translator
                 LocateStack(i, -4, 4, write: true);
                 PushNext(i);
                 _code.Put(Code.Mov_r32_rm32, Place32, Field(&_c->NativeValue));
-                _code.Jump(_lookup);
+                Lookup();
                 return true;
             case Code.Jecxz_rel8_32:
                 FreeFlags();

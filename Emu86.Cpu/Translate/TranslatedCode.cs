@@ -19,6 +19,7 @@ internal sealed unsafe class TranslatedCode
     private readonly Processor _processor;
     private readonly BlockCache _blocks;
     private readonly Translator _translator;
+    private readonly TranslatedFpu _fpu;
     private readonly byte* _data;
     private readonly Block* _done;
     private readonly uint _hotRuns;
@@ -35,7 +36,8 @@ internal sealed unsafe class TranslatedCode
         _processor = processor;
         _blocks = blocks;
         _hotRuns = hotRuns;
-        _translator = new Translator(c, memory, IsIntel());
+        _fpu = new TranslatedFpu(c);
+        _translator = new Translator(c, memory, _fpu, IsIntel());
         _data = (byte*)NativeMemory.AlignedAlloc(DataBytes, 64);
         _done = (Block*)NativeMemory.AllocZeroed(1, (nuint)sizeof(Block));
     }
@@ -66,6 +68,7 @@ internal sealed unsafe class TranslatedCode
     public void Free()
     {
         _translator.Free();
+        _fpu.Free();
         NativeMemory.AlignedFree(_data);
         NativeMemory.Free(_done);
     }
@@ -134,6 +137,7 @@ internal sealed unsafe class TranslatedCode
                 NativeExit.Lookup => Follow(_c->NativePlace),
                 NativeExit.Link => FollowLink(from, (exit & 0x100) != 0),
                 NativeExit.Miss => AfterMiss(from, exit),
+                NativeExit.Fpu => HoldFpu(from, exit >> 16),
                 _ => Interpret(from, exit >> 16),
             };
         }
@@ -157,6 +161,7 @@ internal sealed unsafe class TranslatedCode
 
     private nint Leave()
     {
+        _fpu.Return();
         ToGuest();
         return 0;
     }
@@ -196,6 +201,9 @@ internal sealed unsafe class TranslatedCode
         return epoch == _c->Epoch ? from->Native + (nint)NativeBlock.OffsetsOf(from->NativeInfo)[index] : Interpret(from, index);
     }
 
+    private nint HoldFpu(Block* from, uint index) =>
+        _fpu.TryHold() ? from->Native + (nint)NativeBlock.OffsetsOf(from->NativeInfo)[index] : Interpret(from, index);
+
     /// <summary>Has the interpreter run an instruction, and those behind it that have no code.</summary>
     private nint Interpret(Block* from, uint index)
     {
@@ -205,6 +213,7 @@ internal sealed unsafe class TranslatedCode
         while (next < count && offsets[next] == 0) next++;
         c->S.Count = c->Limit - (ulong)c->NativeLeft - (count - index);
         c->S.Eip = from->Eip + from->First[index].Offset;
+        _fpu.Return();
         ToGuest();
         uint epoch = c->Epoch;
         _processor.RunCopies(from->First + index, next - index);

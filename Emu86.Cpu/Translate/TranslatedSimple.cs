@@ -20,6 +20,8 @@ internal sealed unsafe partial class Translator
                 return LoadAddress(x);
             case Mnemonic.Xchg:
                 return Exchange(x, i, memory);
+            case Mnemonic.Cmpxchg:
+                return CompareExchange(x, i, memory);
             case Mnemonic.Mul:
             case Mnemonic.Imul when x.OpCount == 1:
                 return Multiply(x, i, memory);
@@ -72,12 +74,7 @@ internal sealed unsafe partial class Translator
             bool first = x.Op0Kind == OpKind.Memory;
             bool read = !first || form.First != FirstOperand.Written, write = first && form.First != FirstOperand.Read;
             Locate(x, i, x.MemorySize.GetSize(), read, write);
-            host.MemoryBase = Place;
-            host.MemoryIndex = Register.None;
-            host.MemoryIndexScale = 1;
-            host.MemoryDisplacement64 = 0;
-            host.MemoryDisplSize = 0;
-            host.SegmentPrefix = Register.None;
+            AtPlace(ref host);
         }
         Register whole = Register.None;
         for (int n = 0; n < x.OpCount; n++)
@@ -105,6 +102,17 @@ internal sealed unsafe partial class Translator
         _code.Put(Code.Rol_rm32_imm8, Scratch32, 8);
         _code.Put(Code.Mov_r32_rm32, whole, Scratch32);
         return true;
+    }
+
+    /// <summary>Gives the host's instruction the checked place as its memory operand.</summary>
+    private static void AtPlace(ref Instruction host)
+    {
+        host.MemoryBase = Place;
+        host.MemoryIndex = Register.None;
+        host.MemoryIndexScale = 1;
+        host.MemoryDisplacement64 = 0;
+        host.MemoryDisplSize = 0;
+        host.SegmentPrefix = Register.None;
     }
 
     /// <summary>AH, CH, DH or BH as the low byte of a scratch register; to be changed: with the rest of the register above it.</summary>
@@ -159,6 +167,23 @@ internal sealed unsafe partial class Translator
         _code.Put(load, scratch, At(Place));
         _code.Put(store, At(Place), Same(other));
         _code.Put(load, Same(other), scratch);
+        return true;
+    }
+
+    /// <summary>CMPXCHG: the host's works on its own EAX, which holds flags here.</summary>
+    private bool CompareExchange(in Instruction x, Insn* i, bool memory)
+    {
+        int size = x.Op1Register.GetSize();
+        if (IsHigh(x.Op1Register) || (!memory && (IsHigh(x.Op0Register) || Whole(x.Op0Register) == Of32(Gpr.Eax))) || Whole(x.Op1Register) == Of32(Gpr.Eax)) return false;
+        if (memory) Locate(x, i, size, read: true, write: true);
+        Instruction host = Plain(x);
+        if (memory) AtPlace(ref host);
+        else host.Op0Register = Same(x.Op0Register);
+        host.Op1Register = Same(x.Op1Register);
+        _code.Put(Code.Mov_r32_rm32, Register.EAX, Of32(Gpr.Eax));
+        _code.Put(host);
+        _code.Put(Code.Mov_r32_rm32, Of32(Gpr.Eax), Register.EAX);
+        FlagsWritten();
         return true;
     }
 

@@ -4,6 +4,7 @@
 // the engine can look at it, have the interpreter run an instruction, and go on behind it.
 using System.Runtime.InteropServices;
 using Emu86.Cpu.Decode;
+using Emu86.Cpu.Execute;
 using Emu86.Cpu.Memory;
 using Iced.Intel;
 using static Emu86.Cpu.Translate.HostRegisters;
@@ -17,7 +18,7 @@ internal sealed unsafe partial class Translator
     public const uint ModeNeeded = BlockMode.Code32 | BlockMode.Stack32 | BlockMode.Flat | BlockMode.FlatCode | BlockMode.Protected;
 
     /// <summary>Host bytes that no guest instruction exceeds, cold part included.</summary>
-    private const int InstructionBytesMax = 256;
+    private const int InstructionBytesMax = 512;
 
     private readonly Ctx* _c;
     private readonly CodeMemory _memory;
@@ -26,8 +27,8 @@ internal sealed unsafe partial class Translator
     private readonly Decoder _decoder;
     private readonly bool _intel;
     private readonly List<ColdExit> _cold = [];
-    private readonly List<(uint Instruction, HostLabel Body)> _resumptions = [];
-    private nint _exit, _lookup;
+    private readonly List<Resumption> _resumptions = [];
+    private nint _exit;
 
     private Block* _block;
     private NativeBlock* _native;
@@ -36,7 +37,10 @@ internal sealed unsafe partial class Translator
     private bool _flagsInHost, _flagsInRax;
 
     /// <summary>A way out that is written behind the block's code.</summary>
-    private readonly record struct ColdExit(HostLabel Label, uint Exit);
+    private readonly record struct ColdExit(HostLabel Label, uint Exit, FpuLast Fpu);
+
+    /// <summary>Where the engine comes in while the straight way has flags in the host's, or x87 registers in its unit.</summary>
+    private readonly record struct Resumption(uint Instruction, HostLabel Body, bool FlagsInHost, bool FpuHeld);
 
     /// <summary>The bytes of a page from a place on.</summary>
     private sealed class GuestReader : CodeReader
@@ -46,13 +50,13 @@ internal sealed unsafe partial class Translator
         public override int ReadByte() => *At++;
     }
 
-    public Translator(Ctx* c, CodeMemory memory, bool intel)
+    public Translator(Ctx* c, CodeMemory memory, TranslatedFpu fpu, bool intel)
     {
         _c = c;
         _memory = memory;
         _intel = intel;
         _decoder = Decoder.Create(32, _reader, BlockDecoder.Options);
-        Thunks();
+        Thunks(fpu.Image);
         memory.Keep();
     }
 
@@ -78,6 +82,8 @@ internal sealed unsafe partial class Translator
         _resumptions.Clear();
         _flagsInHost = false;
         _flagsInRax = true;
+        _fpuHeld = false;
+        _fpuLast = default;
         uint* offsets = NativeBlock.OffsetsOf(native);
         uint interpreted = 0;
         bool ended = false, wasNative = true;
@@ -90,7 +96,7 @@ internal sealed unsafe partial class Translator
             _decoder.Decode(out Instruction x);
             offsets[n] = ResumePoint(n);
             bool last = n + 1 == block->Count;
-            bool done = (i->Prefixes & PrefixBits.Faults) == 0 && (Simple(x, i) || Stack(x, i) || Branch(x, i, out ended));
+            bool done = (i->Prefixes & PrefixBits.Faults) == 0 && (Simple(x, i) || Stack(x, i) || SystemFlag(x, i) || X87(x, i) || Branch(x, i, out ended));
             if (!done)
             {
                 offsets[n] = 0;
@@ -102,15 +108,17 @@ internal sealed unsafe partial class Translator
                     SaveFlags();
                     _code.Jump(Refused(i));
                 }
-                // The engine comes back with the flags in rax.
+                // The engine comes back with the flags in rax, and anything in the x87 unit.
                 _flagsInHost = false;
+                _fpuHeld = false;
+                _fpuLast = default;
                 ended |= last;
             }
             wasNative = done;
         }
         if (!ended) FallThrough();
-        foreach (ColdExit cold in _cold) Leave(cold);
         Resumptions(offsets);
+        foreach (ColdExit cold in _cold) Leave(cold);
         _code.Finish();
         if (2 * interpreted > block->Count) return false;
         block->Native = (nint)(_memory.Executable + _memory.Used);
@@ -138,7 +146,7 @@ internal sealed unsafe partial class Translator
     /// <summary>A field of the context.</summary>
     private MemoryOperand Field(void* field) => new(Context, (int)((byte*)field - (byte*)_c));
 
-    private void Thunks()
+    private void Thunks(byte* fpuImage)
     {
         _code.Begin(_memory.Writable + _memory.Used, _memory.Executable + _memory.Used);
         Register[] saved = [Register.RBX, Register.RBP, Register.R12, Register.R13, Register.R14, Register.R15];
@@ -150,6 +158,7 @@ internal sealed unsafe partial class Translator
         _code.Put(Code.Mov_r64_rm64, Tlb, Field(&_c->Tlb));
         _code.Put(Code.Mov_r64_rm64, Left, Field(&_c->NativeLeft));
         _code.Put(Code.Mov_r32_rm32, Register.EAX, Field(&_c->NativeFlags));
+        WhenFpuIsHeld(fpuImage, Code.Fxrstor_m512byte);
         for (int n = 0; n < 8; n++) _code.Put(Code.Mov_r32_rm32, Of32(n), Field(&_c->S.R[n]));
         _code.Put(Code.Jmp_rm64, Place);
 
@@ -161,30 +170,28 @@ internal sealed unsafe partial class Translator
         _code.Put(Code.Mov_rm32_r32, Field(&_c->NativePlace), Place32);
         _code.Put(Code.Mov_rm32_r32, Field(&_c->NativeExit), Scratch32);
         _code.Put(Code.Mov_rm64_r64, Field(&_c->NativeBlock), Second);
+        WhenFpuIsHeld(fpuImage, Code.Fxsave_m512byte);
         for (int n = saved.Length - 1; n >= 0; n--) _code.Put(Code.Pop_r64, saved[n]);
         _code.Put(Instruction.Create(Code.Retnq));
 
-        // With r10d the linear address to go to: by the jump cache (Chain.JumpOf, the same hash).
-        _lookup = _code.Here;
-        HostLabel miss = _code.NewLabel();
-        _code.Put(Code.Mov_r32_rm32, Scratch32, Place32);
-        _code.Put(Code.Shr_rm32_imm8, Scratch32, 12);
-        _code.Put(Code.Xor_r32_rm32, Scratch32, Place32);
-        _code.Put(Code.And_rm32_imm32, Scratch32, Jump.Entries - 1);
-        _code.Put(Code.Shl_rm32_imm8, Scratch32, 5);
-        _code.Put(Code.Add_r64_rm64, Scratch, Field(&_c->Jumps));
-        _code.Put(Code.Cmp_rm32_r32, At(Scratch), Place32);
-        _code.JumpIf(NotEqual, miss);
-        _code.Put(Code.Mov_r64_rm64, Second, Field(&_c->Mode)); // and the epoch behind it
-        _code.Put(Code.Cmp_rm64_r64, At(Scratch, 4), Second);
-        _code.JumpIf(NotEqual, miss);
-        _code.Put(Code.Jmp_rm64, At(Scratch, 24));
-        _code.Place(miss);
+        // With r10d the linear address to go to.
         LookupMiss = _code.Here;
         _code.Put(Code.Mov_r32_imm32, Scratch32, (int)NativeExit.Lookup);
         _code.Jump(_exit);
         _code.Finish();
         _memory.Take((nuint)_code.Length);
+    }
+
+    /// <summary>The x87 unit is empty and as the host's own code expects it whenever that runs.</summary>
+    private void WhenFpuIsHeld(byte* image, Code move)
+    {
+        HostLabel not = _code.NewLabel();
+        _code.Put(Code.Cmp_rm32_imm8, Field(&_c->NativeFpu), 0);
+        _code.JumpIf(Equal, not);
+        _code.Put(Code.Mov_r64_imm64, Scratch, (long)image);
+        _code.Put(move, At(Scratch));
+        if (move == Code.Fxsave_m512byte) _code.Put(Instruction.Create(Code.Fninit));
+        _code.Place(not);
     }
 
     // Conditions as encoded (SDM vol. 2, B.1.4.7).
@@ -196,20 +203,24 @@ internal sealed unsafe partial class Translator
         _code.Put(Code.Sub_rm64_imm32, Left, (int)_block->Count);
         HostLabel over = _code.NewLabel();
         _code.JumpIf(Sign, over);
-        _cold.Add(new ColdExit(over, NativeExit.Limit));
+        AddCold(over, NativeExit.Limit);
     }
 
     /// <summary>After the last instruction when that was no branch.</summary>
     private void FallThrough()
     {
         SaveFlags();
+        KeepFpuLast();
         Insn* end = _block->First + _block->Count;
         Continue(_block->Eip + end->Offset, taken: false);
     }
 
+    private void AddCold(HostLabel label, uint exit) => _cold.Add(new ColdExit(label, exit, _fpuLast));
+
     private void Leave(ColdExit cold)
     {
         _code.Place(cold.Label);
+        KeepFpuLast(cold.Fpu);
         if (cold.Exit == NativeExit.Limit) _code.Put(Code.Add_rm64_imm32, Left, (int)_block->Count);
         _code.Put(Code.Mov_r64_imm64, Second, (long)_block);
         _code.Put(Code.Mov_r32_imm32, Scratch32, (int)cold.Exit);
@@ -220,21 +231,23 @@ internal sealed unsafe partial class Translator
     /// piece of code of its own.</summary>
     private uint ResumePoint(uint instruction)
     {
-        if (!_flagsInHost) return (uint)_code.Length;
+        if (!_flagsInHost && !_fpuHeld) return (uint)_code.Length;
         HostLabel body = _code.NewLabel();
         _code.Place(body);
-        _resumptions.Add((instruction, body));
+        _resumptions.Add(new Resumption(instruction, body, _flagsInHost, _fpuHeld));
         return 0;
     }
 
     private void Resumptions(uint* offsets)
     {
-        foreach ((uint instruction, HostLabel body) in _resumptions)
+        foreach (Resumption r in _resumptions)
         {
-            offsets[instruction] = (uint)_code.Length;
-            _flagsInHost = false;
-            RestoreFlags();
-            _code.Jump(body);
+            offsets[r.Instruction] = (uint)_code.Length;
+            (_flagsInHost, _flagsInRax) = (false, true);
+            _fpuHeld = !r.FpuHeld;
+            HoldFpu(_block->First + r.Instruction);
+            if (r.FlagsInHost) RestoreFlags();
+            _code.Jump(r.Body);
         }
     }
 
@@ -244,7 +257,8 @@ internal sealed unsafe partial class Translator
         if ((eip ^ _block->Eip) >> 12 != 0)
         {
             _code.Put(Code.Mov_r32_imm32, Place32, (int)eip);
-            _code.Jump(_lookup);
+            _code.Put(Code.Mov_r64_imm64, Scratch, (long)Chain.JumpOf(_c, eip));
+            FollowJump();
             return;
         }
         HostLabel label = _code.NewLabel();
@@ -252,7 +266,32 @@ internal sealed unsafe partial class Translator
         nint site = _code.Here - 4;
         if (taken) (_native->TakenSite, _native->TakenEip) = (site, eip);
         else (_native->FallSite, _native->FallEip) = (site, eip);
-        _cold.Add(new ColdExit(label, NativeExit.Link | (taken ? 0x100u : 0)));
+        AddCold(label, NativeExit.Link | (taken ? 0x100u : 0));
+    }
+
+    /// <summary>On to the linear address in <see cref="Place"/>. Each place has its own jump, or the host could not predict it.</summary>
+    private void Lookup()
+    {
+        // Chain.JumpOf.
+        _code.Put(Code.Mov_r32_rm32, Scratch32, Place32);
+        _code.Put(Code.Shr_rm32_imm8, Scratch32, 12);
+        _code.Put(Code.Xor_r32_rm32, Scratch32, Place32);
+        _code.Put(Code.And_rm32_imm32, Scratch32, Jump.Entries - 1);
+        _code.Put(Code.Shl_rm32_imm8, Scratch32, 5);
+        _code.Put(Code.Add_r64_rm64, Scratch, Field(&_c->Jumps));
+        FollowJump();
+    }
+
+    /// <summary>With the jump cache's entry in <see cref="Scratch"/>.</summary>
+    private void FollowJump()
+    {
+        Check.That(sizeof(Jump) == 32);
+        _code.Put(Code.Cmp_rm32_r32, At(Scratch), Place32);
+        _code.JumpIf(NotEqual, LookupMiss);
+        _code.Put(Code.Mov_r64_rm64, Second, Field(&_c->Mode)); // and the epoch behind it
+        _code.Put(Code.Cmp_rm64_r64, At(Scratch, 4), Second);
+        _code.JumpIf(NotEqual, LookupMiss);
+        _code.Put(Code.Jmp_rm64, At(Scratch, 24));
     }
 
     /// <summary>rax holds the flags: needed before anything that may come back to the engine.</summary>

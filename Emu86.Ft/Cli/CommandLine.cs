@@ -30,7 +30,7 @@ public static class CommandLine
     // Machine
     private static readonly Option<string> Memory = Text("Machine", "--memory", "SIZE", "Guest memory, 1M to 3G (default 128M)", "-m");
     private static readonly Option<string> Cpu = Text("Machine", "--cpu", "MODEL", "486, pentium or pentium2 (default pentium2); pentium4 (not built yet)", "-cpu");
-    private static readonly Option<string> Engine = Text("Machine", "--engine", "ENGINE", "auto, interpreter or translator (default auto: the interpreter)");
+    private static readonly Option<string> Engine = Text("Machine", "--engine", "ENGINE", "auto, interpreter or translator (default auto: the translator where the host can run it)");
     private static readonly Option<string>[] Disks =
     [
         Text("Machine", "--hda", "PATH[,readonly]", "Raw image of the first IDE disk", "-hda"),
@@ -159,7 +159,12 @@ public static class CommandLine
         }
         var options = new RunOptions
         {
-            Translates = Values.OneOf("--engine", p.GetValue(Engine) ?? "auto", "auto", "interpreter", "translator") == "translator",
+            Engine = Values.OneOf("--engine", p.GetValue(Engine) ?? "auto", "auto", "interpreter", "translator") switch
+            {
+                "interpreter" => EngineChoice.Interpreter,
+                "translator" => EngineChoice.Translator,
+                _ => EngineChoice.Auto,
+            },
             Role = RoleOf(p),
             EndWithInput = p.GetValue(EndWithInput),
             RecordFile = p.GetValue(Record),

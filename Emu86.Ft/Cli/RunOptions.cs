@@ -22,6 +22,18 @@ public enum NetKind
     Tap,
 }
 
+/// <summary>What executes the guest.</summary>
+public enum EngineChoice
+{
+    /// <summary>The translator where the host can run it, else the interpreter.</summary>
+    Auto,
+
+    Interpreter,
+
+    /// <summary>Hot guest code is translated to host code.</summary>
+    Translator,
+}
+
 /// <summary>A forwarded port: connections to Host:HostPort reach the guest's GuestPort.</summary>
 public sealed record HostForward(string Host, int HostPort, int GuestPort);
 
@@ -88,8 +100,7 @@ public sealed record RunOptions
     /// <summary>Longest run between host checks, in instructions.</summary>
     public ulong Slice { get; init; } = 100_000;
 
-    /// <summary>Hot guest code is translated to host code.</summary>
-    public bool Translates { get; init; }
+    public EngineChoice Engine { get; init; }
 
     public bool NoReboot { get; init; }
     public bool PrintHash { get; init; }

@@ -60,13 +60,13 @@ public static class MachineBuilder
         [.. options.Disks.Select(d => d is null ? null : (IBlockStore)RawDisk.Open(d.Path, d.ReadOnly))];
 
     /// <summary>Builds the machine; a kernel that cannot be started is a sentence.</summary>
-    /// <param name="translates">Use the translator: each side's own choice, no bit of the guest depends on it.</param>
-    public static Machine Build(MachineConfig config, IReadOnlyList<IBlockStore?> disks, IOutputSink outputs, bool translates = false)
+    /// <param name="engine">Each side's own choice: no bit of the guest depends on it.</param>
+    public static Machine Build(MachineConfig config, IReadOnlyList<IBlockStore?> disks, IOutputSink outputs, EngineChoice engine = EngineChoice.Auto)
     {
         try
         {
             var machine = new Machine(config, disks, outputs);
-            if (machine.Board.Processor.UseTranslator(translates)) return machine;
+            if (machine.Board.Processor.UseTranslator(engine != EngineChoice.Interpreter) || engine == EngineChoice.Auto) return machine;
             machine.Dispose();
             throw new HostException("--engine translator needs Linux on an x86-64 processor; use --engine interpreter", ExitCode.Usage);
         }

@@ -26,7 +26,7 @@ public sealed class Standalone(RunOptions options)
         using IHostNetwork? network = Networks.Open(options);
         using ISerialTarget serial = SerialTargets.Open(options.Serial, _report.Say);
         var world = new WorldOutputs(options, serial, network);
-        using Machine machine = MachineBuilder.Build(config, disks, world, options.Translates);
+        using Machine machine = MachineBuilder.Build(config, disks, world, options.Engine);
         snapshot?.RestoreTo(machine);
         SnapshotFile.CheckOptions(options, machine);
         var inputs = new InputQueue();
@@ -73,7 +73,7 @@ public sealed class Standalone(RunOptions options)
         var board = new StatusBoard();
         loop.EachTurn = () =>
         {
-            if (board.IsDue) board.Publish(new StatusView { Role = "standalone", Position = machine.Position, Paused = loop.Paused, Instructions = loop.Busy.Instructions });
+            if (board.IsDue) board.Publish(new StatusView { Role = "standalone", Position = machine.Position, Paused = loop.Paused, Instructions = loop.Busy.Instructions, Engine = StatusView.EngineOf(machine) });
         };
         return new StatusServer(at, () => board.View, new ControlPanel(machine, inputs, loop, loop.Stop, options.StateDir ?? ".").Do);
     }

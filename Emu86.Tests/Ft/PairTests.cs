@@ -32,13 +32,15 @@ public sealed class PairTests : IDisposable
 
     private PairProcess Backup(params string[] more) => Start(["--backup", "--listen", $"127.0.0.1:{_port}", "--backups", $"127.0.0.1:{_port}", .. Common, .. more]);
 
-    [Fact]
-    public void A_killed_primary_is_replaced_by_its_backup_which_knows_all_the_guest_knew()
+    [Theory]
+    [InlineData("auto", "interpreter")]
+    [InlineData("interpreter", "auto")]
+    public void A_killed_primary_is_replaced_by_its_backup_which_knows_all_the_guest_knew(string primaryEngine, string backupEngine)
     {
         int status = PairProcess.FreePort(), backupStatus = PairProcess.FreePort();
-        PairProcess backup = Backup("--status", $"127.0.0.1:{backupStatus}");
+        PairProcess backup = Backup("--engine", backupEngine, "--status", $"127.0.0.1:{backupStatus}");
         backup.WaitFor("role backup");
-        PairProcess primary = Primary("--status", $"127.0.0.1:{status}");
+        PairProcess primary = Primary("--engine", primaryEngine, "--status", $"127.0.0.1:{status}");
         primary.WaitFor("role primary epoch 1");
         primary.WaitFor($"protected by 127.0.0.1:{_port}");
         primary.WaitFor("emu86-guest: ready");
@@ -358,7 +360,7 @@ public sealed class PairTests : IDisposable
         int status = PairProcess.FreePort();
         PairProcess alone = Start("--net", "none", "--memory", "16M", "--status", $"127.0.0.1:{status}", "--state-dir", _state);
         alone.WaitFor("emu86-guest: ready");
-        alone.WaitForStatus(status, s => s.GetProperty("role").GetString() == "standalone" && s.GetProperty("instructionCount").GetUInt64() > 0);
+        alone.WaitForStatus(status, s => s.GetProperty("role").GetString() == "standalone" && s.GetProperty("engine").GetString() is "translator" or "interpreter" && s.GetProperty("instructionCount").GetUInt64() > 0);
         Assert.Equal(HttpStatusCode.OK, PairProcess.Post(status, "/control/pause").Code);
         alone.WaitForStatus(status, s => s.GetProperty("paused").GetBoolean());
         (HttpStatusCode code, string path) = PairProcess.Post(status, "/control/snapshot");

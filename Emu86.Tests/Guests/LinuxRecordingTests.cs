@@ -1,5 +1,5 @@
 // What a user does with --record and --replay: Debian's kernel boots, is talked to over the network and at its console, and all
-// of it is repeated to the same state, stopped in other places, from the middle, and to a count.
+// of it is repeated to the same state, by the other engine too, stopped in other places, from the middle, and to a count.
 using System.Net;
 using System.Net.Sockets;
 using System.Security.Cryptography;
@@ -32,13 +32,13 @@ public sealed class LinuxRecordingTests
                 guest.WaitFor("typed-42", 60);
             });
 
-        Emu86Process whole = Replay(folder["recording"], "--slice", "77777");
+        Emu86Process whole = Replay(folder["recording"], "--engine", "interpreter", "--slice", "77777");
         Assert.Equal((end, hash), whole.StateHash());
         Assert.Contains("typed-42", whole.Output);
         Assert.True(HashesMatched(whole) > 10);
 
         // From snapshots in the middle: to the end in very short runs, and to one count from two of them.
-        Emu86Process tail = Replay(folder["recording"], "--slice", "1009", "--from", $"{end / 8 * 7}");
+        Emu86Process tail = Replay(folder["recording"], "--engine", "interpreter", "--slice", "1009", "--from", $"{end / 8 * 7}");
         Assert.Equal((end, hash), tail.StateHash());
         Assert.InRange(HashesMatched(tail), 2, HashesMatched(whole) - 1);
         ulong until = (end / 8 * 7) + 123_457;

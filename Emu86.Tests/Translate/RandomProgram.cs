@@ -19,7 +19,14 @@ internal sealed class RandomProgram
         Mnemonic.Mul, Mnemonic.Div, Mnemonic.Idiv, Mnemonic.Bsf, Mnemonic.Bsr, Mnemonic.Bt, Mnemonic.Bts, Mnemonic.Btr, Mnemonic.Btc,
         Mnemonic.Bswap, Mnemonic.Xadd, Mnemonic.Xchg, Mnemonic.Cmpxchg, Mnemonic.Cdq, Mnemonic.Cwde, Mnemonic.Cbw, Mnemonic.Cwd,
         Mnemonic.Clc, Mnemonic.Stc, Mnemonic.Cmc, Mnemonic.Cld, Mnemonic.Std, Mnemonic.Lahf, Mnemonic.Sahf, Mnemonic.Aaa, Mnemonic.Daa,
-        Mnemonic.Aad, Mnemonic.Salc, Mnemonic.Nop, Mnemonic.Lea, Mnemonic.Fld1, Mnemonic.Faddp, Mnemonic.Fninit,
+        Mnemonic.Aad, Mnemonic.Salc, Mnemonic.Nop, Mnemonic.Lea, 
+        Mnemonic.Fld1, Mnemonic.Fldpi, Mnemonic.Fldz, Mnemonic.Fldl2t, Mnemonic.Fninit, Mnemonic.Fld, Mnemonic.Fst, Mnemonic.Fstp,
+        Mnemonic.Fild, Mnemonic.Fist, Mnemonic.Fistp, Mnemonic.Fadd, Mnemonic.Faddp, Mnemonic.Fiadd, Mnemonic.Fsub, Mnemonic.Fsubrp,
+        Mnemonic.Fmul, Mnemonic.Fmulp, Mnemonic.Fimul, Mnemonic.Fdiv, Mnemonic.Fdivrp, Mnemonic.Fcom, Mnemonic.Fcompp, Mnemonic.Fucom,
+        Mnemonic.Fucomi, Mnemonic.Fcomip, Mnemonic.Fcmove, Mnemonic.Fcmovnbe, Mnemonic.Fxch, Mnemonic.Fchs, Mnemonic.Fabs, Mnemonic.Fsqrt,
+        Mnemonic.Frndint, Mnemonic.Fscale, Mnemonic.Fxtract, Mnemonic.Fprem, Mnemonic.Fprem1, Mnemonic.Fxam, Mnemonic.Ftst, Mnemonic.Ffree,
+        Mnemonic.Fincstp, Mnemonic.Fdecstp, Mnemonic.Fnop, Mnemonic.Fsin, Mnemonic.Fnstsw, Mnemonic.Fnstcw, Mnemonic.Fldcw, Mnemonic.Wait,
+        Mnemonic.Fnstenv, Mnemonic.Fbstp,
     ];
 
     private static readonly Code[] Codes = [.. Enum.GetValues<Code>().Where(IsUsable)];
@@ -76,6 +83,7 @@ internal sealed class RandomProgram
         _a.Label(ref start);
         _a.mov(new AssemblerRegister32(Free()), _random.Next());
         _a.mov(esp, Stack);
+        if (_random.Next(2) == 0) _a.fninit();
         _a.mov(new AssemblerRegister32(_pointer), Data + (uint)_random.Next(0x1000, 0x2000));
         _a.mov(new AssemblerRegister32(_index), _random.Next(256));
         if (_random.Next(3) == 0)
@@ -131,7 +139,13 @@ internal sealed class RandomProgram
                     break;
                 case 6:
                     _a.pushfd();
+                    if (_random.Next(3) == 0) _a.cli();
+                    if (_random.Next(3) == 0) _a.xor(__dword_ptr[esp], _random.Next(4) switch { 0 => 0x200, 1 => 0x8d5, 2 => 0x400, _ => 0x20_0000 });
                     _a.popfd();
+                    break;
+                case 7:
+                    _a.push(_random.Next(2) == 0 ? ds : fs);
+                    _a.pop(new AssemblerRegister32(Free()));
                     break;
                 default:
                     One();
@@ -194,7 +208,7 @@ internal sealed class RandomProgram
         bool written = n == 0 || x.Mnemonic is Mnemonic.Xchg or Mnemonic.Xadd;
         switch (kind)
         {
-            case OpCodeOperandKind.r8_or_mem or OpCodeOperandKind.r16_or_mem or OpCodeOperandKind.r32_or_mem or OpCodeOperandKind.mem when memory:
+            case OpCodeOperandKind.r8_or_mem or OpCodeOperandKind.r16_or_mem or OpCodeOperandKind.r32_or_mem or OpCodeOperandKind.mem when memory || kind == OpCodeOperandKind.mem:
                 x.SetOpKind(n, OpKind.Memory);
                 x.MemoryDisplSize = 4;
                 x.MemoryDisplacement64 = (ulong)_random.Next(0x1000);
@@ -246,7 +260,7 @@ internal sealed class RandomProgram
                 });
                 break;
             case OpCodeOperandKind.st0 or OpCodeOperandKind.sti_opcode:
-                x.SetOpRegister(n, kind == OpCodeOperandKind.st0 ? Register.ST0 : Register.ST1);
+                x.SetOpRegister(n, kind == OpCodeOperandKind.st0 ? Register.ST0 : Register.ST0 + _random.Next(8));
                 break;
             default:
                 throw new InvalidOperationException($"{x.Code}: {kind}");

@@ -102,6 +102,7 @@ public sealed class StatusServer : IDisposable
     private static string Json(StatusView v) => JsonSerializer.Serialize(new Dictionary<string, object>
     {
         ["role"] = v.Role,
+        ["engine"] = v.Engine,
         ["epoch"] = v.Epoch,
         ["protected"] = v.Protected,
         ["paused"] = v.Paused,
@@ -126,6 +127,7 @@ public sealed class StatusServer : IDisposable
         void Line(string name, string type, string help, double value, string labels = "") =>
             text.Append(CultureInfo.InvariantCulture, $"# HELP emu86_{name} {help}\n# TYPE emu86_{name} {type}\nemu86_{name}{labels} {value}\n");
         Line("role", "gauge", "1 for the role that this process has.", 1, $"{{role=\"{v.Role}\"}}");
+        Line("engine", "gauge", "1 for the engine that executes the guest.", 1, $"{{engine=\"{v.Engine}\"}}");
         Line("epoch", "gauge", "Epoch of the arbiter.", v.Epoch);
         Line("protected", "gauge", "1 when a failure of the live host loses nothing.", v.Protected ? 1 : 0);
         Line("instructions_total", "counter", "Position of the guest in instructions.", v.Position.Count);
@@ -150,6 +152,7 @@ public sealed class StatusServer : IDisposable
         <style>body{font-family:sans-serif;margin:2em}td{padding:.2em 1em .2em 0}</style></head><body>
         <h1>Emu86: {{v.Role}}, epoch {{v.Epoch}}, {{(v.Protected ? "protected" : "unprotected")}}{{(v.Paused ? ", paused" : "")}}</h1>
         <table>
+        <tr><td>Engine</td><td>{{v.Engine}}</td></tr>
         <tr><td>Instructions</td><td>{{v.Position.Count:N0}}</td></tr>
         <tr><td>Guest time</td><td>{{v.Position.VirtualTimeNs / 1e9:F3}} s</td></tr>
         <tr><td>Speed</td><td>{{v.Mips:F1}} million instructions a second</td></tr>

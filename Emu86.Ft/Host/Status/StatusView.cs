@@ -8,6 +8,10 @@ namespace Emu86.Ft.Host.Status;
 public sealed record StatusView
 {
     public string Role { get; init; } = "";
+
+    /// <summary>What executes the guest: interpreter or translator; empty while there is none.</summary>
+    public string Engine { get; init; } = "";
+
     public ulong Epoch { get; init; }
     public bool Protected { get; init; }
     public bool Paused { get; init; }
@@ -39,6 +43,8 @@ public sealed record StatusView
     public double Mips { get; init; }
 
     public double LogBytesPerSecond { get; init; }
+
+    public static string EngineOf(Machine machine) => machine.Board.Processor.IsTranslating ? "translator" : "interpreter";
 }
 
 /// <summary>Counters that go on through a failover, and the last published view.</summary>

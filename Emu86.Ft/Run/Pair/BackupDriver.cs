@@ -346,6 +346,7 @@ internal sealed class BackupDriver : ICoreEvents
         Status.Publish(new StatusView
         {
             Role = "backup",
+            Engine = _machine is null ? "" : StatusView.EngineOf(_machine),
             Epoch = _sessionEpoch,
             Protected = _core.Phase == BackupPhase.Armed,
             Position = _machine?.Position ?? default,

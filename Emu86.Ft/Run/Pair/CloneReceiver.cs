@@ -57,7 +57,7 @@ internal sealed class CloneReceiver(RunOptions options, Hello hello, Link link) 
         {
             MachineConfig config = Snapshot.ReadConfig(_state.ToSequence());
             Compare(config, protocol);
-            Machine machine = MachineBuilder.Build(config, disks, outputs, options.Translates);
+            Machine machine = MachineBuilder.Build(config, disks, outputs, options.Engine);
             machine.Restore(_state.ToSequence());
             return machine;
         }

@@ -22,7 +22,7 @@ public static class PairRoles
         SnapshotFile? snapshot = options.Restore is { } file ? SnapshotFile.Read(file) : null;
         MachineConfig config = snapshot?.ConfigFor(disks.Stores) ?? MachineBuilder.Configure(options, disks.Stores);
         using World world = World.Open(options, host.Queue, host.Report);
-        using Machine machine = MachineBuilder.Build(config, disks.Stores, gate, options.Translates);
+        using Machine machine = MachineBuilder.Build(config, disks.Stores, gate, options.Engine);
         snapshot?.RestoreTo(machine);
         SnapshotFile.CheckOptions(options, machine);
         var start = new PrimaryStart

@@ -395,6 +395,7 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
         Status.Publish(new StatusView
         {
             Role = "primary",
+            Engine = StatusView.EngineOf(_machine),
             Epoch = _core.Epoch,
             Protected = _core.IsProtected,
             Paused = _loop.Paused,

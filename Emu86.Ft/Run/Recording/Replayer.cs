@@ -46,7 +46,7 @@ public sealed class Replayer(RunOptions options)
             : RecordingDisks.OpenFor(reader.Header.Machine, config, options, _report);
         using ISerialTarget serial = SerialTargets.Open(options.Serial, _report.Say);
         var world = new WorldOutputs(options, serial, network: null);
-        using Machine machine = MachineBuilder.Build(config, disks, world, options.Translates);
+        using Machine machine = MachineBuilder.Build(config, disks, world, options.Engine);
         long said = Stopwatch.GetTimestamp();
         var replay = new Replay(machine, reader, disks)
         {
