@@ -58,7 +58,7 @@ public static class CommandLine
     private static readonly Option<ulong?> StopAt = Number("Machine", "--stop-at", "COUNT", "Stop at an instruction count");
     private static readonly Option<string> SaveSnapshot = Text("Machine", "--save-snapshot", "FILE[@COUNT]", "Write a snapshot at the end, or at a count");
     private static readonly Option<string> Restore = Text("Machine", "--restore", "FILE", "Begin with a snapshot");
-    private static readonly Option<ulong?> Slice = Number("Machine", "--slice", "COUNT", "Longest run between host checks, in instructions (default 100000)");
+    private static readonly Option<ulong?> Slice = Number("Machine", "--slice", "COUNT", "Longest run between host checks, in instructions (default 1000000)");
     private static readonly Option<bool> NoReboot = Flag("Machine", "--no-reboot", "End the run when the guest resets the machine");
     private static readonly Option<bool> PrintHash = Flag("Machine", "--print-hash", "At the end, print: state-hash COUNT HASH");
     private static readonly Option<string> Status = Text("Machine", "--status", "HOST:PORT", "Serve /status, /metrics, /control and a page for people");
@@ -70,7 +70,7 @@ public static class CommandLine
     private static readonly Option<string> DiskMode = Text("Replication", "--disks", "MODE", "replicated (default); shared (not built yet)");
     private static readonly Option<ulong?> Heartbeat = Number("Replication", "--heartbeat", "MS", "Between heartbeats (default 20)");
     private static readonly Option<ulong?> FailureTimeout = Number("Replication", "--failure-timeout", "MS", "Silence after which the other side is taken as lost (default 200)");
-    private static readonly Option<ulong?> MaxLag = Number("Replication", "--max-lag", "MS", "Execution lag of the backup at which the primary is slowed (default 100)");
+    private static readonly Option<ulong?> MaxLag = Number("Replication", "--max-lag", "MS", "Execution lag of the backup at which the primary is slowed (default 250)");
     private static readonly Option<ulong?> HashEvery = Number("Replication", "--hash-every", "MS", "Guest time between state hashes (default 1000)");
     private static readonly Option<string> Name = Text("Replication", "--name", "GUEST", "The guest's name at the arbiter (default default)");
     private static readonly Option<bool> OverwriteDisk = Flag("Replication", "--overwrite-disk", "Backup: let another disk's image be overwritten");
@@ -191,7 +191,7 @@ public static class CommandLine
             RtcBase = p.GetValue(RtcBase) is { } time ? Values.RtcBase(time) : null,
             StopAt = p.GetValue(StopAt),
             Restore = p.GetValue(Restore),
-            Slice = p.GetValue(Slice) ?? 100_000,
+            Slice = p.GetValue(Slice) ?? 1_000_000,
             NoReboot = p.GetValue(NoReboot),
             PrintHash = p.GetValue(PrintHash),
             Status = p.GetValue(Status) is { } status ? Values.Endpoint("--status", status) : null,
@@ -200,7 +200,7 @@ public static class CommandLine
             Arbiter = p.GetValue(Arbiter)?["file:".Length..],
             HeartbeatMs = Milliseconds(p, Heartbeat, 20),
             FailureTimeoutMs = Milliseconds(p, FailureTimeout, 200),
-            MaxLagMs = Milliseconds(p, MaxLag, 100),
+            MaxLagMs = Milliseconds(p, MaxLag, 250),
             HashEveryMs = Milliseconds(p, HashEvery, 1000),
             Name = p.GetValue(Name) ?? "default",
             ScrubSeconds = Seconds(p, Scrub, 300),

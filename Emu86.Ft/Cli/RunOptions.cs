@@ -98,7 +98,7 @@ public sealed record RunOptions
     public ulong? From { get; init; }
 
     /// <summary>Longest run between host checks, in instructions.</summary>
-    public ulong Slice { get; init; } = 100_000;
+    public ulong Slice { get; init; } = 1_000_000;
 
     public EngineChoice Engine { get; init; }
 
@@ -111,7 +111,7 @@ public sealed record RunOptions
     public string? Arbiter { get; init; }
     public int HeartbeatMs { get; init; } = 20;
     public int FailureTimeoutMs { get; init; } = 200;
-    public int MaxLagMs { get; init; } = 100;
+    public int MaxLagMs { get; init; } = 250;
     public int HashEveryMs { get; init; } = 1000;
     public string Name { get; init; } = "default";
     /// <summary>Bound of what a backup keeps for evidence of a divergence, in bytes.</summary>

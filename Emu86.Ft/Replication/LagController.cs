@@ -23,24 +23,23 @@ public sealed class LagController(long maxLagUs)
         if (nowUs < _nextUs) return false;
         _nextUs = nowUs + _periodUs;
         int before = Speed;
-        // Three quarters of the limit are where it rests: above, down in proportion to the excess; below, up in proportion to the
-        // room. A backup that was held up for a moment catches up by itself.
-        long rest = maxLagUs / 4 * 3, span = maxLagUs / 2;
+        // Half of the limit is where it rests: above, down in proportion to the excess; below, up in proportion to the room.
+        long rest = maxLagUs / 2;
         long growth = lagUs - _lastLagUs;
         _lastLagUs = lagUs;
         if (lagUs > rest)
         {
             // What is already on its way back is left alone, or the speed would swing.
             if (growth < 0) return false;
-            long excess = Math.Min(lagUs - rest, 2 * span);
-            Speed = Math.Max(SpeedMin, (int)(Speed - Speed * excess / (4 * span) - 1));
+            long excess = Math.Min(lagUs - rest, 2 * rest);
+            Speed = Math.Max(SpeedMin, (int)(Speed - Speed * excess / (4 * rest) - 1));
         }
         else
         {
             // Looks one period ahead instead of waiting for the lag to shrink: a small one only comes and goes.
-            long room = Math.Min(span, rest - lagUs - Math.Max(0, growth));
+            long room = rest - lagUs - Math.Max(0, growth);
             if (room <= 0) return false;
-            Speed = (int)Math.Min(FullSpeed, Speed + Math.Max(5, Speed * room / (4 * span)));
+            Speed = (int)Math.Min(FullSpeed, Speed + Math.Max(5, Speed * room / (4 * rest)));
         }
         return Speed != before;
     }

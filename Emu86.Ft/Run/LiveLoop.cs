@@ -75,7 +75,7 @@ public enum LiveEnd
 /// <param name="governor">Decides about speed and the end: with one, a guest that is off does not end the run, <see cref="Stop"/> does.</param>
 public sealed class LiveLoop(Machine machine, InputQueue inputs, LiveSettings settings, IRunLog? log, IRunGovernor? governor = null)
 {
-    // With a governor a slice is about this long: outputs and acknowledgements wait for its end.
+    // About how long a slice takes: inputs, outputs and acknowledgements wait for its end.
     private const double SliceSeconds = 0.0005;
     private const ulong SliceMin = 500;
 
@@ -88,7 +88,7 @@ public sealed class LiveLoop(Machine machine, InputQueue inputs, LiveSettings se
     private readonly Pacer _pacer = new();
     private readonly SpeedLimit _limit = new(Stopwatch.Frequency / 500);
     private volatile bool _asked;
-    private ulong _slice = governor is null ? settings.Slice : ulong.Min(settings.Slice, 10_000);
+    private ulong _slice = ulong.Min(settings.Slice, 10_000);
     private long _fullSince;
 
     /// <summary>Told of time that was given up.</summary>
@@ -227,12 +227,9 @@ public sealed class LiveLoop(Machine machine, InputQueue inputs, LiveSettings se
         TellFailures(now);
         ulong instructions = machine.Position.Count - now.Count;
         Busy = (Busy.Ticks + took, Busy.Instructions + instructions);
-        if (governor is not null)
-        {
-            Adapt(instructions, took);
-            // The time spent resting counts as if the instructions had taken it.
-            took = _limit.Ran(took, governor.Speed);
-        }
+        Adapt(instructions, took);
+        // The time spent resting counts as if the instructions had taken it.
+        if (governor is not null) took = _limit.Ran(took, governor.Speed);
         // A slice that halted early says little about speed, but nearly all of its time was execution.
         _pacer.Ran(instructions, took);
         return reason;

@@ -19,7 +19,7 @@ internal sealed class RandomProgram
         Mnemonic.Mul, Mnemonic.Div, Mnemonic.Idiv, Mnemonic.Bsf, Mnemonic.Bsr, Mnemonic.Bt, Mnemonic.Bts, Mnemonic.Btr, Mnemonic.Btc,
         Mnemonic.Bswap, Mnemonic.Xadd, Mnemonic.Xchg, Mnemonic.Cmpxchg, Mnemonic.Cdq, Mnemonic.Cwde, Mnemonic.Cbw, Mnemonic.Cwd,
         Mnemonic.Clc, Mnemonic.Stc, Mnemonic.Cmc, Mnemonic.Cld, Mnemonic.Std, Mnemonic.Lahf, Mnemonic.Sahf, Mnemonic.Aaa, Mnemonic.Daa,
-        Mnemonic.Aad, Mnemonic.Salc, Mnemonic.Nop, Mnemonic.Lea, 
+        Mnemonic.Aad, Mnemonic.Salc, Mnemonic.Nop, Mnemonic.Lea,
         Mnemonic.Fld1, Mnemonic.Fldpi, Mnemonic.Fldz, Mnemonic.Fldl2t, Mnemonic.Fninit, Mnemonic.Fld, Mnemonic.Fst, Mnemonic.Fstp,
         Mnemonic.Fild, Mnemonic.Fist, Mnemonic.Fistp, Mnemonic.Fadd, Mnemonic.Faddp, Mnemonic.Fiadd, Mnemonic.Fsub, Mnemonic.Fsubrp,
         Mnemonic.Fmul, Mnemonic.Fmulp, Mnemonic.Fimul, Mnemonic.Fdiv, Mnemonic.Fdivrp, Mnemonic.Fcom, Mnemonic.Fcompp, Mnemonic.Fucom,

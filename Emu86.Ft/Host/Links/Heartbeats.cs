@@ -109,14 +109,17 @@ public sealed class Heartbeats : IDisposable
 
     private void Repeat()
     {
-        while (!_isClosed)
+        long everyUs = _everyMs * 1000L;
+        for (int waitMs = _everyMs; !_isClosed;)
         {
-            Thread.Sleep(Math.Max(1, _everyMs / 2));
+            Thread.Sleep(waitMs);
             lock (_lock)
             {
                 long now = HostClock.NowUs;
                 bool lives = now - _publishedUs < _hangUs || now < Volatile.Read(ref _excusedUntilUs);
-                if (lives && now - _sentUs >= _everyMs * 1000L) Send();
+                if (lives && now - _sentUs >= everyUs) Send();
+                // A little after the core should have sent its next one: mostly there is nothing to do then.
+                waitMs = (int)Math.Clamp((_sentUs + everyUs * 5 / 4 - now) / 1000, 1, _everyMs * 5 / 4);
             }
         }
     }
