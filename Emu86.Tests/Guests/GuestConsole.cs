@@ -19,7 +19,7 @@ internal sealed class GuestConsole : IOutputSink, IDisposable
     {
         _slice = options.Slice;
         _disks = MachineBuilder.OpenDisks(options);
-        Machine = MachineBuilder.Build(MachineBuilder.Configure(options, _disks), _disks, this);
+        Machine = MachineBuilder.Build(MachineBuilder.Configure(options, _disks), _disks, this, options.Engine);
     }
 
     public Machine Machine { get; }

@@ -9,7 +9,7 @@ public sealed class LinuxBootTests
     private const string CommandLine = "console=ttyS0,115200 quiet emu86.net=off", Prompt = "emu86:/# ";
     private const ulong Middle = 3_500_000_000, Limit = 10_000_000_000, Slice = 100_000;
 
-    /// <summary>One boot in this process, one by the program with another slice length, and half a boot from the program's snapshot.</summary>
+    /// <summary>One boot in this process, one by the program under the interpreter with another slice length, and half a boot from its snapshot.</summary>
     [SkippableFact]
     public void Linux_boots_to_a_shell_and_to_the_same_hash_in_another_slicing_and_through_a_snapshot()
     {
@@ -33,7 +33,7 @@ public sealed class LinuxBootTests
         string expected = $"{guest.Machine.StateHash():x32}";
         byte[] atShell = guest.Save();
 
-        Emu86Process whole = Program(["--slice", "1000003", "--save-snapshot", $"{folder["middle"]}@{Middle}", .. Boot(stop)]);
+        Emu86Process whole = Program(["--engine", "interpreter", "--slice", "1000003", "--save-snapshot", $"{folder["middle"]}@{Middle}", .. Boot(stop)]);
         Assert.Contains(Prompt, whole.Output);
         Assert.Equal((stop, expected), whole.StateHash());
         Assert.Equal(0, whole.ExitCode);
