@@ -11,7 +11,7 @@ public sealed class Pacer(Func<long>? timestamp = null)
     public const long DebtMaxNs = 10_000_000_000;
 
     private const double CorrectionNs = 200e6;
-    private const double RateMaxNs = 200, RateMinNs = 0.25;
+    private const double RateMaxNs = 200, RateMinNs = 0.02;
     private const double SampleNs = 10e6, LateNs = 20e6, StepMaxNs = 200e6;
     private const long AdjustEveryNs = 10_000_000;
 

@@ -65,6 +65,25 @@ public sealed class PacerTests
     }
 
     [Theory]
+    [InlineData(10)]
+    [InlineData(300)]
+    [InlineData(8000)]
+    public void A_busy_guest_keeps_pace_however_fast_the_host_executes_it(int mips)
+    {
+        _pacer.Anchor(0);
+        double guest = 0;
+        ulong rate = 10UL << 32;
+        for (int ms = 1; ms <= 5000; ms++)
+        {
+            Pass(1);
+            _pacer.Ran((ulong)mips * 1000, Stopwatch.Frequency / 1000);
+            guest += mips * 1000 * (rate / 4294967296.0);
+            rate = _pacer.Adjust((ulong)guest, rate) ?? rate;
+            if (ms > 3000) Assert.InRange(guest, (ms - 50) * 1e6, (ms + 50) * 1e6);
+        }
+    }
+
+    [Theory]
     [InlineData(30)]
     [InlineData(90)]
     public void A_host_that_wakes_it_late_each_time_does_not_hold_the_guest_back(int everyMs)
