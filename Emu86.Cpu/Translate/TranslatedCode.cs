@@ -170,6 +170,8 @@ internal sealed unsafe class TranslatedCode
     private nint Follow(uint eip)
     {
         Arrive(eip);
+        // At the limit nothing more is fetched: the fetch might fault, and the fault belongs behind the boundary.
+        if (_c->NativeLeft == 0) return Leave();
         Block* next = _blocks.Find();
         return next != null && next->Native != 0 ? next->Native : Leave();
     }

@@ -1,6 +1,7 @@
 // The loop of a machine that is live: slices, inputs, pacing, stops. Standalone runs, recordings and primaries drive it with
 // different logs; there is no other copy.
 using System.Diagnostics;
+using Emu86.Cpu;
 using Emu86.Devices;
 
 namespace Emu86.Ft.Run;
@@ -224,6 +225,8 @@ public sealed class LiveLoop(Machine machine, InputQueue inputs, LiveSettings se
         long start = Stopwatch.GetTimestamp();
         StopReason reason = machine.RunUntil(new Position(limit, 0), settings.Paced ? _pacer.IdleLimitNs(now.VirtualTimeNs) : now.VirtualTimeNs + SkipNs);
         long took = Stopwatch.GetTimestamp() - start;
+        // An engine that cannot be stopped where it was asked to could not be repeated.
+        Check.That(reason != StopReason.Unreachable);
         TellFailures(now);
         ulong instructions = machine.Position.Count - now.Count;
         Busy = (Busy.Ticks + took, Busy.Instructions + instructions);

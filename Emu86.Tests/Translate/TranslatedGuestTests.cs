@@ -44,6 +44,35 @@ public sealed class TranslatedGuestTests
         mixed.AssertEqualTo(interpreted);
     }
 
+    /// <summary>A fetch that faults belongs behind the boundary at which a run stops.</summary>
+    [SkippableFact]
+    public void A_jump_to_a_page_that_is_not_there_can_be_stopped_behind()
+    {
+        using SystemWorld interpreted = new(), translated = new();
+        foreach (SystemWorld world in new[] { interpreted, translated })
+        {
+            world.AllGates();
+            world.Protected().Paged();
+            world.Write32(0x10_1000 + (0x42 * 4), 0);
+            world.Cpu.AfterStateChange();
+            for (uint n = 0; n < 256; n++) world.Bytes(SystemWorld.Handlers + n, 0x90);
+            world.Code(SystemWorld.Handlers + 256, a => a.jmp(SystemWorld.CodeAt));
+            world.Code(SystemWorld.CodeAt, a =>
+            {
+                a.mov(esp, 0x6_0000);
+                a.inc(eax);
+                a.jmp(0x4_2000);
+            });
+        }
+        Skip.IfNot(translated.Cpu.UseTranslator(true, hotRuns: 2), "the translator needs Linux on an x86-64 processor");
+        for (ulong count = interpreted.S.Count + 1; count < 12_000; count++)
+        {
+            Assert.Equal(RunResult.Limit, interpreted.Cpu.Run(count));
+            Assert.Equal(RunResult.Limit, translated.Cpu.Run(count));
+            Assert.Equal((count, interpreted.S.Eip, interpreted.S.Cr2), (translated.S.Count, translated.S.Eip, translated.S.Cr2));
+        }
+    }
+
     /// <summary>A stack and an operand 4 MiB apart have the same place in the TLB: each drives the other out.</summary>
     [SkippableFact]
     public void An_instruction_with_two_accesses_in_one_TLB_entry_goes_on()
