@@ -56,9 +56,9 @@ internal sealed class GuestTable(Settings settings, IReadOnlyList<string> emulat
         foreach (string program in settings.Jobs.Split(',').Prepend(GuestBenchmark.Boot))
         {
             double[] ours = Times(Emu86.Subject, program);
-            string mips = ours.Length > 0 && _instructions.TryGetValue(program, out double count) ? Text(count / Median(ours) / 1e6, 0) : "";
-            to.Write($"| {program} | {(ours.Length > 0 ? Text(Median(ours), 2) : "failed")} |");
-            foreach (string peer in peers) to.Write(Times(peer, program) is { Length: > 0 } theirs ? $" {Text(Median(theirs), 2)} |" : " failed |");
+            string mips = ours.Length > 0 && _instructions.TryGetValue(program, out double count) ? Text(count / ours.Median() / 1e6, 0) : "";
+            to.Write($"| {program} | {(ours.Length > 0 ? Text(ours.Median(), 2) : "failed")} |");
+            foreach (string peer in peers) to.Write(Times(peer, program) is { Length: > 0 } theirs ? $" {Text(theirs.Median(), 2)} |" : " failed |");
             to.Write($" {mips} |");
             foreach (string peer in peers)
             {
@@ -66,8 +66,8 @@ internal sealed class GuestTable(Settings settings, IReadOnlyList<string> emulat
                 if (ratios.Length == 0) to.Write(" |");
                 else
                 {
-                    to.Write($" {Text(ratios[0], 3)} **{Text(Median(ratios), 3)}** {Text(ratios[^1], 3)} |");
-                    if (program != GuestBenchmark.Boot) logs[peer].Add(double.Log(Median(ratios)));
+                    to.Write($" {Text(ratios[0], 3)} **{Text(ratios.Median(), 3)}** {Text(ratios[^1], 3)} |");
+                    if (program != GuestBenchmark.Boot) logs[peer].Add(double.Log(ratios.Median()));
                 }
             }
             to.WriteLine();
@@ -100,12 +100,6 @@ internal sealed class GuestTable(Settings settings, IReadOnlyList<string> emulat
         string[] words = line.Split(' ');
         if (words is not ["bench", var program, var seconds, "checksum", var checksum]) return null;
         return double.TryParse(seconds, CultureInfo.InvariantCulture, out double value) ? (program, value, checksum) : null;
-    }
-
-    private static double Median(double[] values)
-    {
-        double[] sorted = [.. values.Order()];
-        return (sorted[(sorted.Length - 1) / 2] + sorted[sorted.Length / 2]) / 2;
     }
 
     private static string Text(double value, int decimals) => value.ToString("F" + decimals, CultureInfo.InvariantCulture);

@@ -82,12 +82,6 @@ internal static class BandwidthSoak
 
     private static double Median(List<Cost> costs, Func<Cost, double> value) => costs.Select(value).ToArray().Median();
 
-    private static double Median(this double[] values)
-    {
-        double[] sorted = [.. values.Order()];
-        return (sorted[(sorted.Length - 1) / 2] + sorted[sorted.Length / 2]) / 2;
-    }
-
     /// <summary>The processes of one setting, booted.</summary>
     private sealed class Machines : IDisposable
     {

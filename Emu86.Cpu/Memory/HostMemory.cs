@@ -39,11 +39,13 @@ internal sealed unsafe partial class HostMemory
         else NativeMemory.AlignedFree(Start);
     }
 
+    /// <summary>mmap(2); -1 when it fails.</summary>
     [LibraryImport("libc", EntryPoint = "mmap")]
-    private static partial nint Map(nint address, nuint length, int protection, int flags, int file, nint offset);
+    internal static partial nint Map(nint address, nuint length, int protection, int flags, int file, nint offset);
 
+    /// <summary>munmap(2).</summary>
     [LibraryImport("libc", EntryPoint = "munmap")]
-    private static partial int Unmap(nint address, nuint length);
+    internal static partial int Unmap(nint address, nuint length);
 
     [LibraryImport("libc", EntryPoint = "madvise")]
     private static partial int Advise(nint address, nuint length, int advice);

@@ -1,5 +1,6 @@
 // Memory for translated code: one memory object mapped twice, once to write and once to execute. No mapping is both (W^X).
 using System.Runtime.InteropServices;
+using Emu86.Cpu.Memory;
 
 namespace Emu86.Cpu.Translate;
 
@@ -36,13 +37,13 @@ internal sealed unsafe partial class CodeMemory
         nint writable = -1, executable = -1;
         if (SetLength(file, (nint)bytes) == 0)
         {
-            writable = Map(0, bytes, ProtRead | ProtWrite, MapShared, file, 0);
-            executable = Map(0, bytes, ProtRead | ProtExecute, MapShared, file, 0);
+            writable = HostMemory.Map(0, bytes, ProtRead | ProtWrite, MapShared, file, 0);
+            executable = HostMemory.Map(0, bytes, ProtRead | ProtExecute, MapShared, file, 0);
         }
         _ = Close(file);
         if (writable != -1 && executable != -1) return new CodeMemory((byte*)writable, (byte*)executable, bytes);
-        if (writable != -1) _ = Unmap(writable, bytes);
-        if (executable != -1) _ = Unmap(executable, bytes);
+        if (writable != -1) _ = HostMemory.Unmap(writable, bytes);
+        if (executable != -1) _ = HostMemory.Unmap(executable, bytes);
         return null;
     }
 
@@ -59,8 +60,8 @@ internal sealed unsafe partial class CodeMemory
 
     public void Free()
     {
-        _ = Unmap((nint)Writable, _bytes);
-        _ = Unmap((nint)Executable, _bytes);
+        _ = HostMemory.Unmap((nint)Writable, _bytes);
+        _ = HostMemory.Unmap((nint)Executable, _bytes);
     }
 
     [LibraryImport("libc", EntryPoint = "memfd_create", StringMarshalling = StringMarshalling.Utf8)]
@@ -68,12 +69,6 @@ internal sealed unsafe partial class CodeMemory
 
     [LibraryImport("libc", EntryPoint = "ftruncate")]
     private static partial int SetLength(int file, nint length);
-
-    [LibraryImport("libc", EntryPoint = "mmap")]
-    private static partial nint Map(nint address, nuint length, int protection, int flags, int file, nint offset);
-
-    [LibraryImport("libc", EntryPoint = "munmap")]
-    private static partial int Unmap(nint address, nuint length);
 
     [LibraryImport("libc", EntryPoint = "close")]
     private static partial int Close(int file);
