@@ -1,6 +1,8 @@
-// `bandwidth`: what protection costs. Log kbit/s on an idle guest; seconds, processor time and guest MIPS of three jobs on a
-// machine alone, beside an independent machine, and protected. Hosts drift over minutes: settings are compared within a round, and
-// the rounds' ratios have a median.
+// `bandwidth`: what protection costs. Log kbit/s on an idle guest; seconds, processor time and guest MIPS of three jobs: protected, and
+// unprotected alone and beside an independent machine. All in one live process, whose backup is killed and started anew: how fast a
+// process runs depends on where its memory happens to lie (15 % here), so two processes cannot be compared. Hosts drift over minutes:
+// settings are compared within a round, and the rounds' ratios have a median.
+using System.Diagnostics;
 using System.Globalization;
 
 namespace Emu86.Bench.Soak;
@@ -9,19 +11,19 @@ internal static class BandwidthSoak
 {
     private const double IdleKbitsMax = 20, SlowdownMax = 0.03;
 
-    /// <summary>Each job is done once for the compiler, then so often; the shortest of them counts.</summary>
+    /// <summary>Each job is done so often in a setting; the shortest of them counts.</summary>
     private const int Repeats = 3;
 
     private enum Setting
     {
-        /// <summary>One unprotected machine.</summary>
-        Alone,
-
-        /// <summary>The same while another, independent one does the same job on the other core: what sharing the host costs.</summary>
-        Beside,
-
         /// <summary>Primary and backup.</summary>
         Protected,
+
+        /// <summary>Unprotected while another, independent machine does the same job on the other core: what sharing the host costs.</summary>
+        Beside,
+
+        /// <summary>Unprotected, and the other core idle.</summary>
+        Alone,
     }
 
     /// <summary>A job's seconds on the host's clock and of the live side's processor time, guest MIPS, and log kbit/s.</summary>
@@ -35,11 +37,12 @@ internal static class BandwidthSoak
             : "bandwidth: no taskset or one core only: the host places the processes");
         var costs = new Dictionary<(Setting, int), List<Cost>>();
         double idleKbits = 0, idleMips = 0;
+        using var bench = new Machines(options, pinned);
         for (int round = 0; round < options.Rounds; round++)
         {
             foreach (Setting setting in Enum.GetValues<Setting>())
             {
-                using var bench = new Machines(options, setting, pinned);
+                bench.Set(setting);
                 if (setting == Setting.Protected && round == 0) (_, _, idleMips, idleKbits) = bench.Watch(() => bench.Rest(options.Duration));
                 for (int job = 0; job < GuestJob.All.Length; job++)
                 {
@@ -82,33 +85,44 @@ internal static class BandwidthSoak
 
     private static double Median(List<Cost> costs, Func<Cost, double> value) => costs.Select(value).ToArray().Median();
 
-    /// <summary>The processes of one setting, booted.</summary>
+    /// <summary>Primary, backup and the independent machine, booted.</summary>
     private sealed class Machines : IDisposable
     {
-        private readonly GuestShell _shell = new();
-        private readonly GuestShell? _otherShell;
+        private static readonly TimeSpan ToProtect = TimeSpan.FromSeconds(180);
+
+        private readonly GuestShell _shell = new(), _otherShell = new();
         private readonly SoakPair _pair;
         private readonly Side _live;
-        private readonly bool _isProtected;
-        private readonly int _otherPort;
+        private readonly int _otherPort = SoakPair.FreePorts(1)[0];
+        private Side? _backup;
+        private Setting _setting = Setting.Protected;
 
-        public Machines(SoakOptions options, Setting setting, bool pinned)
+        public Machines(SoakOptions options, bool pinned)
         {
-            _isProtected = setting == Setting.Protected;
             _pair = new SoakPair(options) { SerialPort = _shell.Port, LiveCore = pinned ? Cores.Live : null };
-            if (_isProtected) _pair.StartBackup();
-            if (setting == Setting.Beside)
-            {
-                _otherShell = new GuestShell();
-                _otherPort = SoakPair.FreePorts(1)[0];
-                _pair.StartIndependent(_otherShell.Port, _otherPort);
-            }
-            _live = _isProtected ? _pair.StartPrimary() : _pair.StartStandalone();
-            if (_isProtected) _live.WaitFor("protected by", TimeSpan.FromSeconds(180));
-            foreach (GuestShell shell in _otherShell is null ? [_shell] : new[] { _shell, _otherShell })
+            _backup = _pair.StartBackup();
+            _live = _pair.StartPrimary();
+            _live.WaitFor("protected by", ToProtect);
+            _pair.StartIndependent(_otherShell.Port, _otherPort);
+            foreach (GuestShell shell in new[] { _shell, _otherShell })
             {
                 shell.WaitFor("emu86-guest: ready", TimeSpan.FromSeconds(400));
                 shell.WaitFor("emu86:/# ", TimeSpan.FromSeconds(60));
+            }
+            // The compiler's work is done before anything is measured.
+            foreach (GuestJob job in GuestJob.All) job.Run(_shell, _pair.ExtraPort);
+        }
+
+        public void Set(Setting setting)
+        {
+            _setting = setting;
+            bool isProtected = setting == Setting.Protected;
+            if (!isProtected) _backup?.Signal(Side.SigKill);
+            if (isProtected && _backup is null) _backup = _pair.StartBackup();
+            if (!isProtected) _backup = null;
+            for (var began = Stopwatch.StartNew(); _pair.StatusOfFirst("protected") != 0 != isProtected; Thread.Sleep(100))
+            {
+                if (began.Elapsed > ToProtect) throw new SoakException($"the live side should be {(isProtected ? "protected" : "unprotected")} within {ToProtect.TotalSeconds:F0} s; {_live.Last()}");
             }
             Rest(TimeSpan.FromSeconds(3));
         }
@@ -121,22 +135,21 @@ internal static class BandwidthSoak
 
         public Cost Do(GuestJob job)
         {
-            using var other = new Neighbour(job, _otherShell, _otherPort);
-            job.Run(_shell, _pair.ExtraPort);
+            using var other = new Neighbour(job, _setting == Setting.Beside ? _otherShell : null, _otherPort);
             return Enumerable.Range(0, Repeats).Select(_ => Watch(() => job.Run(_shell, _pair.ExtraPort))).MinBy(c => c.Seconds);
         }
 
         /// <summary>What something costs the live side. Nothing is asked of it meanwhile.</summary>
         public Cost Watch(Func<TimeSpan> something)
         {
-            double instructions = _pair.StatusOfFirst("instructionCount"), logged = _isProtected ? _pair.StatusOfFirst("logBytes") : 0;
+            double instructions = _pair.StatusOfFirst("instructionCount"), logged = _setting == Setting.Protected ? _pair.StatusOfFirst("logBytes") : 0;
             TimeSpan processor = _live.ProcessorTime;
             double seconds = something().TotalSeconds;
             processor = _live.ProcessorTime - processor;
             // The status is published twenty times a second; what an idle guest executes until then is nothing beside the job.
             Thread.Sleep(60);
             instructions = _pair.StatusOfFirst("instructionCount") - instructions;
-            logged = _isProtected ? _pair.StatusOfFirst("logBytes") - logged : 0;
+            logged = _setting == Setting.Protected ? _pair.StatusOfFirst("logBytes") - logged : 0;
             return new Cost(seconds, processor.TotalSeconds, instructions / seconds / 1e6, logged * 8 / 1000 / seconds);
         }
 
@@ -144,7 +157,7 @@ internal static class BandwidthSoak
         {
             _pair.Dispose();
             _shell.Dispose();
-            _otherShell?.Dispose();
+            _otherShell.Dispose();
         }
     }
 

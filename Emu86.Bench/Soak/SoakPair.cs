@@ -60,9 +60,6 @@ internal sealed class SoakPair : IDisposable
     /// <summary>The first side as a backup.</summary>
     public Side StartFirstAsBackup(params string[] more) => Start("first as backup", ["--backup", "--listen", At(_firstListen), "--backups", At(_secondListen), .. Common(_switchPort, _firstStatus), .. more]);
 
-    /// <summary>One machine, unprotected, on the same network.</summary>
-    public Side StartStandalone() => Start("standalone", ["--net", $"stream,addr={At(_switchPort)}", "--serial", Serial, "--status", At(_firstStatus), .. GuestArguments], LiveCore);
-
     /// <summary>Another machine that has nothing to do with this pair, on a network of its own.</summary>
     /// <param name="serialPort">Where its COM1 is.</param>
     /// <param name="extraPort">Host port for its port 9.</param>
