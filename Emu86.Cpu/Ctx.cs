@@ -109,7 +109,12 @@ public unsafe struct Ctx
     /// <summary>A value that translated code keeps while it checks another access.</summary>
     public uint NativeValue;
 
-    public nint NativeBlock;
+    /// <summary>The step of the trace (<see cref="Translate.NativeStep"/>) that came back.</summary>
+    public nint NativeStep;
+
+    /// <summary>What the tag of a cell adds to its page (<see cref="Translate.AccessCell"/>): a multiple of 2^32, another one after
+    /// every change to what the TLB admits.</summary>
+    public ulong CellBase;
 
     /// <summary>1: the host's x87 unit holds the guest's registers while translated code runs, the image otherwise
     /// (<see cref="Translate.TranslatedFpu"/>).</summary>

@@ -63,6 +63,10 @@ public sealed unsafe class Processor : IStateful, IDisposable
     /// <summary>Whether hot code is translated to host code. No bit of guest state depends on it, so it may change at any boundary.</summary>
     public bool IsTranslating => _blocks.Translated != null;
 
+    /// <summary>Called on the emulation thread when code waits to be translated: then <see cref="TranslateNext"/> has to be called, on
+    /// another thread. Null: code is translated at once.</summary>
+    public Action? TranslationWanted { get; set; }
+
     public PhysicalMemory Memory { get; }
 
     public IProcessorBus Bus { get; }
@@ -98,6 +102,10 @@ public sealed unsafe class Processor : IStateful, IDisposable
         _blocks.Translated = on ? Translate.TranslatedCode.TryCreate(_c, this, _blocks, hotRuns) : null;
         return !on || IsTranslating;
     }
+
+    /// <summary>Translates a piece of the code that waits for it, on any thread, also while the processor runs or is disposed of.
+    /// False: nothing waits.</summary>
+    public bool TranslateNext() => _blocks.Translated is { } translated && translated.TranslateNext();
 
     /// <summary>The RESET pin. The instruction count goes on.</summary>
     public void Reset()

@@ -25,6 +25,9 @@ public unsafe class ProcessorBenchmarks : IProcessorBus, IDisposable
         _cpu.SetA20(true);
     }
 
+    [Params("interpreter", "translator")]
+    public string Engine { get; set; } = "";
+
     public ulong VirtualTimeNs => _cpu.InstructionCount * 10;
 
     public uint ReadPort(ushort port, int size) => uint.MaxValue;
@@ -120,7 +123,12 @@ public unsafe class ProcessorBenchmarks : IProcessorBus, IDisposable
     }
 
     [GlobalSetup(Target = nameof(DecodeBlock))]
-    public void SetUpDecode()
+    public void SetUpDecode() => StartBlocks(Processor.HotRunsDefault);
+
+    [GlobalSetup(Target = nameof(TranslateBlock))]
+    public void SetUpTranslate() => StartBlocks(hotRuns: 1);
+
+    private void StartBlocks(uint hotRuns)
     {
         Start(a =>
         {
@@ -136,7 +144,7 @@ public unsafe class ProcessorBenchmarks : IProcessorBus, IDisposable
                 a.nop();
             }
             a.jmp(CodeAt);
-        });
+        }, hotRuns);
         _straight = new byte[1];
         _memory.Read(CodeAt, _straight);
     }
@@ -149,8 +157,13 @@ public unsafe class ProcessorBenchmarks : IProcessorBus, IDisposable
         return _cpu.Run(_cpu.InstructionCount + ((ulong)BlocksDecoded * 6) + 1);
     }
 
+    /// <summary>The same where each block is translated when it first runs, in a trace of its own or with those behind it (translator
+    /// only): decoding, translating and one run.</summary>
+    [Benchmark(OperationsPerInvoke = BlocksDecoded)]
+    public RunResult TranslateBlock() => DecodeBlock();
+
     /// <summary>Protected mode, flat segments, paging with an identity map, an interrupt handler at vector 20h.</summary>
-    private void Start(Action<Assembler> code)
+    private void Start(Action<Assembler> code, uint hotRuns = Processor.HotRunsDefault)
     {
         for (uint page = 0; page < RamBytes >> 12; page++)
         {
@@ -185,6 +198,7 @@ public unsafe class ProcessorBenchmarks : IProcessorBus, IDisposable
         s.R[Gpr.Ebp] = Data;
         s.R[Gpr.Esi] = uint.MaxValue;
         _cpu.AfterStateChange();
+        if (Engine == "translator" && !_cpu.UseTranslator(true, hotRuns)) throw new PlatformNotSupportedException("the translator needs Linux on an x86-64 processor");
     }
 
     private void Put(uint at, uint value) => _memory.Write(at, BitConverter.GetBytes(value));

@@ -66,6 +66,16 @@ public sealed unsafe class BlockCache
         return block;
     }
 
+    /// <summary>The block with this key that begins at <paramref name="eip"/> and lies within a page, if it has been decoded.</summary>
+    internal Block* Peek(ulong key, uint eip)
+    {
+        for (Block* b = _hash[Bucket(key)]; b != null; b = b->HashNext)
+        {
+            if (b->Key == key && b->Eip == eip && b->SecondPage == Block.NoPage) return b;
+        }
+        return null;
+    }
+
     /// <summary>Whether the whole block lies within CS.Limit.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public bool FitsLimit(Block* block) => (ulong)_c->S.Eip + block->Bytes - 1 <= _c->S.Cs.Limit;

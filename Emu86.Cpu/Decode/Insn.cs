@@ -153,8 +153,6 @@ public unsafe struct Block
     /// <summary>Its translation, 0 when there is none.</summary>
     public nint Native;
 
-    internal Translate.NativeBlock* NativeInfo;
-
     /// <summary>How often it ran while it was watched.</summary>
     public uint Heat;
 }

@@ -48,6 +48,9 @@ public sealed unsafe class Mmu
     // generation in which it was last walked. A page not walked since the last flush has no derived entries.
     private readonly uint* _tableOwner, _tableGeneration;
     private readonly FetchEntry* _fetch;
+
+    // By linear page: the flush generation in which code was last fetched from it. Others have no links that could be stale.
+    private readonly uint* _fetchGeneration;
     private readonly ulong[] _largeRegions = new ulong[1024 / 64];
     private uint _generation = 1;
 
@@ -70,8 +73,12 @@ public sealed unsafe class Mmu
         _fetch = (FetchEntry*)NativeMemory.AllocZeroed(FetchEntries, (nuint)sizeof(FetchEntry));
         _tableOwner = (uint*)NativeMemory.AllocZeroed(1 << 20, sizeof(uint));
         _tableGeneration = (uint*)NativeMemory.AllocZeroed(1 << 20, sizeof(uint));
+        _fetchGeneration = (uint*)NativeMemory.AllocZeroed(1 << 20, sizeof(uint));
         FlushAll();
     }
+
+    /// <summary>Called when <see cref="Ctx.CellBase"/> begins anew: no cell may match any more.</summary>
+    internal Action? CellBasesUsedUp { get; set; }
 
     /// <summary>Drops every translation.</summary>
     public static void FlushAll(Ctx* c) => Ctx.ProcessorOf(c).Mmu.FlushAll();
@@ -86,6 +93,7 @@ public sealed unsafe class Mmu
         new Span<FetchEntry>(_fetch, FetchEntries).Fill(new FetchEntry { Tag = 2 });
         Array.Clear(_largeRegions);
         _generation++;
+        NewCellBase();
         NewEpoch();
     }
 
@@ -102,8 +110,9 @@ public sealed unsafe class Mmu
         Drop(_c->TlbUser + ((linear >> 12) & (TlbEntry.Entries - 1)), page);
         FetchEntry* f = _fetch + ((linear >> 12) & (FetchEntries - 1));
         if ((f->Tag & 0xffff_f000) == page) f->Tag = 2;
+        NewCellBase();
         // Blocks of the page may be linked even when its fetch entry was displaced.
-        NewEpoch();
+        if (_fetchGeneration[linear >> 12] == _generation) NewEpoch();
     }
 
     /// <summary>No TLB entry lets a write to this physical page pass unseen any more.</summary>
@@ -115,6 +124,7 @@ public sealed unsafe class Mmu
         {
             if (e->TagWrite != TlbEntry.Invalid && e->Addend + (nint)e->TagWrite == host) e->TagWrite = TlbEntry.Invalid;
         }
+        NewCellBase();
     }
 
     /// <summary>Blocks reached through links and the jump cache must be looked up again.</summary>
@@ -175,6 +185,7 @@ public sealed unsafe class Mmu
             if (!Walk(i, linear, ErrorFetch | (user != 0 ? ErrorUser : 0), out Translation t)) return false;
             f->Tag = tag;
             f->PhysicalPage = t.Page;
+            _fetchGeneration[linear >> 12] = _generation;
         }
         physical = f->PhysicalPage | (linear & 0xfff);
         return true;
@@ -215,6 +226,16 @@ public sealed unsafe class Mmu
         NativeMemory.Free(_fetch);
         NativeMemory.Free(_tableOwner);
         NativeMemory.Free(_tableGeneration);
+        NativeMemory.Free(_fetchGeneration);
+    }
+
+    /// <summary>What cells of translated code admit, they admit no more.</summary>
+    private void NewCellBase()
+    {
+        _c->CellBase += 1UL << 32;
+        if (_c->CellBase != 0) return;
+        _c->CellBase = 1UL << 32;
+        CellBasesUsedUp?.Invoke();
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -23,6 +23,9 @@ internal sealed unsafe class HostCode : CodeWriter
     /// <summary>Bytes written since <see cref="Begin"/>.</summary>
     public int Length => _at;
 
+    /// <summary>The address at which it begins.</summary>
+    public nint Start => _executable;
+
     /// <summary>The address at which the next instruction will run.</summary>
     public nint Here => _executable + _at;
 
@@ -86,6 +89,13 @@ internal sealed unsafe class HostCode : CodeWriter
         WriteByte(0x0f);
         WriteByte((byte)(0x80 | condition));
         Use(label);
+    }
+
+    /// <summary>A call of code that is already there.</summary>
+    public void Call(nint target)
+    {
+        WriteByte(0xe8);
+        Distance(target);
     }
 
     /// <summary>A jump to code that is already there.</summary>

@@ -2,7 +2,7 @@
 //
 //   EAX r8   ECX rcx   EDX rdx   EBX rbx   ESP r9   EBP rbp   ESI rsi   EDI rdi     (upper halves 0)
 //   rax      the status flags: AH as LAHF leaves them, AL = OF. CMP AL,-127 and SAHF bring them back.
-//   r12      Ctx*      r13 the TLB of the current privilege      r14 instructions left to the limit
+//   r12      Ctx*      r13 Ctx.CellBase      r14 instructions left to the limit
 //   r10, r11, r15      scratch
 //
 // ECX, EDX and EBX are where the host has CH, DH and BH and the shift count; EAX is not, so that LAHF is free to use.
@@ -12,7 +12,7 @@ namespace Emu86.Cpu.Translate;
 
 internal static class HostRegisters
 {
-    public const Register Context = Register.R12, Tlb = Register.R13, Left = Register.R14;
+    public const Register Context = Register.R12, Cells = Register.R13, Left = Register.R14;
 
     /// <summary>What an access checks and goes through: first the linear address, then the host address.</summary>
     public const Register Place = Register.R10, Place32 = Register.R10D;

@@ -1,4 +1,5 @@
-// Memory operands in translated code: the TLB hit inline, everything else back to the engine.
+// Memory operands in translated code: the page that was touched last inline, the TLB behind the straight way, everything else back to
+// the engine.
 using Emu86.Cpu.Decode;
 using Emu86.Cpu.Memory;
 using Iced.Intel;
@@ -8,6 +9,11 @@ namespace Emu86.Cpu.Translate;
 
 internal sealed unsafe partial class Translator
 {
+    private readonly List<(ulong Key, nint Cell)> _cells = [];
+
+    /// <summary>By general register: which of its values in this trace it holds.</summary>
+    private readonly uint[] _values = new uint[8];
+
     /// <summary>Leaves the host address of the memory operand in <see cref="Place"/>, checked for the access. Spoils the scratch
     /// registers and the host's flags.</summary>
     private void Locate(in Instruction x, Insn* i, int size, bool read, bool write)
@@ -16,7 +22,8 @@ internal sealed unsafe partial class Translator
         Offset(x, Place);
         bool flat = x.MemorySegment is Register.DS or Register.ES or Register.SS;
         if (!flat) AddSegment(Ctx.SegmentOf(_c, x.MemorySegment - Register.ES), i, size, read, write);
-        Translate(i, size, write);
+        if (flat && x.MemoryBase == Register.ESP && x.MemoryIndex == Register.None) Translate(i, size, write, StackCell, isShared: true);
+        else Translate(i, size, write, x.MemoryIndex != Register.None ? _memory.NewCell() : CellOf(x.MemorySegment, x.MemoryBase, x.MemoryDisplacement32, write), isShared: false);
     }
 
     /// <summary>The same for <paramref name="displacement"/> bytes from ESP.</summary>
@@ -24,7 +31,35 @@ internal sealed unsafe partial class Translator
     {
         FreeFlags();
         _code.Put(Code.Lea_r32_m, Place32, At(Of64(Gpr.Esp), displacement));
-        Translate(i, size, write);
+        Translate(i, size, write, StackCell, isShared: true);
+    }
+
+    private AccessCell* StackCell => (_key >> 32 & BlockMode.User) != 0 ? _userStackCell : _stackCell;
+
+    /// <summary>Accesses that probably touch the same page share a cell: those at a register's same value, and those at constant
+    /// addresses in one page.</summary>
+    private AccessCell* CellOf(Register segment, Register address, uint displacement, bool write)
+    {
+        uint about = address == Register.None ? displacement >> 12 : _values[address - Register.EAX];
+        ulong key = (ulong)(uint)segment << 48 | (ulong)(uint)address << 40 | (write ? 1UL << 32 : 0) | about;
+        foreach ((ulong other, nint known) in _cells)
+        {
+            if (other == key) return (AccessCell*)known;
+        }
+        AccessCell* cell = _memory.NewCell();
+        _cells.Add((key, (nint)cell));
+        return cell;
+    }
+
+    private void ForgetCells()
+    {
+        _cells.Clear();
+        Array.Clear(_values);
+    }
+
+    private void WroteRegisters(uint registers)
+    {
+        for (int n = 0; n < 8; n++) _values[n] += registers >> n & 1;
     }
 
     /// <summary>Whether the memory operand has a form that is translated.</summary>
@@ -75,23 +110,38 @@ internal sealed unsafe partial class Translator
     private HostLabel Refused(Insn* i)
     {
         HostLabel label = _code.NewLabel();
-        AddCold(label, NativeExit.Interpret | (uint)i->Index << 16);
+        AddExit(label, NativeExit.Interpret | (uint)i->Index << 16);
         return label;
     }
 
-    /// <summary>Linear address → host address, as in <see cref="Linear"/>: the page of the last byte is compared.</summary>
-    private void Translate(Insn* i, int size, bool write)
+    /// <summary>Linear address → host address. The operand lies within the page of the cell, or a second try asks the TLB.</summary>
+    private void Translate(Insn* i, int size, bool write, AccessCell* cell, bool isShared)
     {
-        _code.Put(Code.Mov_r32_rm32, Scratch32, Place32);
-        if (size == 1) _code.Put(Code.Mov_r32_rm32, Second32, Place32);
-        else _code.Put(Code.Lea_r32_m, Second32, At(Place, size - 1));
-        _code.Put(Code.Shr_rm32_imm8, Scratch32, 8);
-        _code.Put(Code.And_rm32_imm32, Second32, unchecked((int)0xffff_f000));
-        _code.Put(Code.And_rm32_imm32, Scratch32, (TlbEntry.Entries - 1) << 4);
-        _code.Put(Code.Cmp_r32_rm32, Second32, new MemoryOperand(Tlb, Scratch, 1, write ? 4 : 0, 1));
-        HostLabel miss = _code.NewLabel();
-        _code.JumpIf(NotEqual, miss);
-        AddCold(miss, NativeExit.Miss | (uint)size << 8 | (write ? 0x8000u : 0) | (uint)i->Index << 16);
-        _code.Put(Code.Add_r64_rm64, Place, new MemoryOperand(Tlb, Scratch, 1, 8, 1));
+        _code.Put(Code.Lea_r64_m, Second, new MemoryOperand(Place, Cells));
+        _code.Put(Code.Sub_r64_rm64, Second, InCell(&cell->Tag));
+        _code.Put(Code.Cmp_rm64_imm32, Second, 4096 - size);
+        HostLabel other = _code.NewLabel(), back = _code.NewLabel();
+        _code.JumpIf(Above, other);
+        _code.Put(Code.Add_r64_rm64, Place, InCell(&cell->Addend));
+        _code.Place(back);
+        _cold.Add(Part(ColdKind.Access, other) with
+        {
+            Exit = NativeExit.Miss | (uint)size << 8 | (write ? 0x8000u : 0) | (uint)i->Index << 16,
+            Back = back,
+            Cell = (nint)cell,
+            Use = write ? CellUse.Write : isShared ? CellUse.ReadOfWritten : CellUse.Read,
+        });
     }
+
+    /// <summary>Behind the straight way: the TLB, as <see cref="Linear"/> asks it (the page of the last byte is compared).</summary>
+    private void SecondTry(in ColdPart part)
+    {
+        int size = (int)(part.Exit >> 8 & 0x7f);
+        _code.Put(Code.Lea_r32_m, Second32, At(Place, size - 1));
+        _code.Put(Code.Lea_r64_m, Scratch, InCell((void*)part.Cell));
+        _code.Call(_fillThunks[(int)part.Use]);
+        _code.JumpIf(Equal, part.Back);
+    }
+
+    private static MemoryOperand InCell(void* field) => new(Register.RIP, (long)field, 8);
 }

@@ -43,7 +43,7 @@ internal sealed unsafe partial class Translator
             case Code.Leaved:
                 FreeFlags();
                 _code.Put(Code.Mov_r32_rm32, Place32, Of32(Gpr.Ebp));
-                Translate(i, 4, write: false);
+                Translate(i, 4, write: false, CellOf(Register.SS, Register.EBP, 0, write: false), isShared: false);
                 _code.Put(Code.Lea_r32_m, StackPointer32, At(Of64(Gpr.Ebp), 4));
                 _code.Put(Code.Mov_r32_rm32, Of32(Gpr.Ebp), At(Place));
                 return true;
@@ -56,40 +56,38 @@ internal sealed unsafe partial class Translator
     private bool Branch(in Instruction x, Insn* i, out bool ended)
     {
         ended = true;
-        if (x.FlowControl != FlowControl.Next) KeepFpuLast();
         switch (x.Code)
         {
             case Code.Jmp_rel8_32 or Code.Jmp_rel32_32:
-                SaveFlags();
-                Continue(x.NearBranch32, taken: true);
+                To(x.NearBranch32);
                 return true;
             case Code.Call_rel32_32:
                 LocateStack(i, -4, 4, write: true);
                 PushNext(i);
-                Continue(x.NearBranch32, taken: true);
+                To(x.NearBranch32);
                 return true;
             case Code.Retnd or Code.Retnd_imm16:
                 LocateStack(i, 0, 4, write: false);
                 MoveStack(4 + (ushort)i->Imm);
                 _code.Put(Code.Mov_r32_rm32, Place32, At(Place));
-                Lookup();
+                ToPlace();
                 return true;
             case Code.Jmp_rm32 when x.Op0Kind == OpKind.Register:
                 FreeFlags();
                 _code.Put(Code.Mov_r32_rm32, Place32, Same(x.Op0Register));
-                Lookup();
+                ToPlace();
                 return true;
             case Code.Jmp_rm32 when IsLocatable(x):
                 Locate(x, i, 4, read: true, write: false);
                 _code.Put(Code.Mov_r32_rm32, Place32, At(Place));
-                Lookup();
+                ToPlace();
                 return true;
             case Code.Call_rm32 when x.Op0Kind == OpKind.Register:
                 LocateStack(i, -4, 4, write: true);
                 _code.Put(Code.Mov_r32_rm32, Scratch32, Same(x.Op0Register));
                 PushNext(i);
                 _code.Put(Code.Mov_r32_rm32, Place32, Scratch32);
-                Lookup();
+                ToPlace();
                 return true;
             case Code.Call_rm32 when IsLocatable(x):
                 Locate(x, i, 4, read: true, write: false);
@@ -97,14 +95,16 @@ internal sealed unsafe partial class Translator
                 LocateStack(i, -4, 4, write: true);
                 PushNext(i);
                 _code.Put(Code.Mov_r32_rm32, Place32, Field(&_c->NativeValue));
-                Lookup();
+                ToPlace();
                 return true;
             case Code.Jecxz_rel8_32:
+                SettleFlags();
                 FreeFlags();
                 _code.Put(Code.Test_rm32_r32, Register.ECX, Register.ECX);
                 TwoWays(Equal, x, i);
                 return true;
             case Code.Loop_rel8_32_ECX:
+                SettleFlags();
                 FreeFlags();
                 _code.Put(Code.Lea_r32_m, Register.ECX, At(Register.RCX, -1));
                 _code.Put(Code.Test_rm32_r32, Register.ECX, Register.ECX);
@@ -113,7 +113,6 @@ internal sealed unsafe partial class Translator
             default:
                 if (x.IsJccShortOrNear && x.Op0Kind == OpKind.NearBranch32)
                 {
-                    SaveFlags();
                     RestoreFlags();
                     TwoWays(x.ConditionCode - ConditionCode.o, x, i);
                     return true;
@@ -123,13 +122,53 @@ internal sealed unsafe partial class Translator
         }
     }
 
+    /// <summary>On to a known address: the rest of the trace, its beginning, or another trace.</summary>
+    private void To(uint eip)
+    {
+        if (_expected is null) GoOn(eip, taken: true);
+        else if (_closes) GoBack();
+    }
+
+    /// <summary>On to the linear address in <see cref="Place"/>: the return that the trace expects, or whatever the jump cache has.</summary>
+    private void ToPlace()
+    {
+        if (_expected is not { } expected)
+        {
+            SettleFlags();
+            KeepFpuLast();
+            GiveBackRest();
+            Lookup();
+            return;
+        }
+        HostLabel other = _code.NewLabel();
+        _code.Put(Code.Cmp_rm32_imm32, Place32, (int)expected);
+        _code.JumpIf(NotEqual, other);
+        _cold.Add(Part(ColdKind.SideLookup, other));
+        if (_closes) GoBack();
+    }
+
+    /// <summary>A branch: with a side exit where the trace goes on, else with two ends. The condition is in the host's flags, and the
+    /// guest's flags are there or in rax.</summary>
     private void TwoWays(int condition, in Instruction x, Insn* i)
     {
-        HostLabel taken = _code.NewLabel();
-        _code.JumpIf(condition, taken);
-        Continue(_block->Eip + i->Next, taken: false);
-        _code.Place(taken);
-        Continue(x.NearBranch32, taken: true);
+        uint fall = _eip + i->Next, taken = x.NearBranch32;
+        HostLabel other = _code.NewLabel();
+        if (_expected is null || _closes)
+        {
+            SettleFlags();
+            KeepFpuLast();
+            bool isBack = _closes && taken == _expected;
+            _code.JumpIf(condition, isBack ? _head : other);
+            if (_closes && !isBack) _code.Jump(_head);
+            else Continue(fall, taken: false);
+            if (isBack) return;
+            _code.Place(other);
+            Continue(taken, taken: true);
+            return;
+        }
+        bool falls = fall == _expected;
+        _code.JumpIf(falls ? condition : condition ^ 1, other);
+        _cold.Add(Part(ColdKind.Side, other) with { Eip = falls ? taken : fall, Taken = falls });
     }
 
     private void MoveStack(int bytes) => _code.Put(Code.Lea_r32_m, StackPointer32, At(StackPointer, bytes));
@@ -137,7 +176,7 @@ internal sealed unsafe partial class Translator
     /// <summary>Pushes the address of the next instruction; the place has been checked.</summary>
     private void PushNext(Insn* i)
     {
-        _code.Put(Code.Mov_rm32_imm32, At(Place), (int)(_block->Eip + i->Next));
+        _code.Put(Code.Mov_rm32_imm32, At(Place), (int)(_eip + i->Next));
         MoveStack(-4);
     }
 

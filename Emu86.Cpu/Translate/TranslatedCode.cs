@@ -1,5 +1,5 @@
-// Runs translated blocks for the interpreter's loop: counts how hot blocks are, has them translated, and does what their code
-// comes back for. A translated block's first handler leads here, so nothing else of the engine needs to know.
+// Runs translated code for the interpreter's loop: counts how hot blocks are, has the traces from hot ones on translated, and does
+// what their code comes back for. A translated block's first handler leads here, so nothing else of the engine needs to know.
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics.X86;
@@ -13,22 +13,21 @@ namespace Emu86.Cpu.Translate;
 internal sealed unsafe class TranslatedCode
 {
     private const nuint CodeBytes = 64u << 20;
-    private const nuint DataBytes = 16u << 20;
+    private const nuint CellBytes = 4u << 20;
 
     private readonly Ctx* _c;
     private readonly Processor _processor;
     private readonly BlockCache _blocks;
     private readonly Translator _translator;
+    private readonly TraceBuilder _traces;
+    private readonly TranslationQueue _queue;
     private readonly TranslatedFpu _fpu;
-    private readonly byte* _data;
     private readonly Block* _done;
     private readonly uint _hotRuns;
-    private nuint _dataUsed;
-    private ulong _generation;
     private MissPlace _missed;
 
     /// <summary>Where the last access missed.</summary>
-    private readonly record struct MissPlace(nint Block, uint Index, long Left);
+    private readonly record struct MissPlace(nint Step, uint Index, long Left);
 
     private TranslatedCode(Ctx* c, Processor processor, BlockCache blocks, CodeMemory memory, uint hotRuns)
     {
@@ -38,8 +37,10 @@ internal sealed unsafe class TranslatedCode
         _hotRuns = hotRuns;
         _fpu = new TranslatedFpu(c);
         _translator = new Translator(c, memory, _fpu, IsIntel());
-        _data = (byte*)NativeMemory.AlignedAlloc(DataBytes, 64);
+        _traces = new TraceBuilder(blocks, processor.Memory);
+        _queue = new TranslationQueue(_translator);
         _done = (Block*)NativeMemory.AllocZeroed(1, (nuint)sizeof(Block));
+        processor.Mmu.CellBasesUsedUp = _queue.ClearCells;
     }
 
     /// <summary>What a jump-cache entry leads to whose block has no code.</summary>
@@ -47,7 +48,7 @@ internal sealed unsafe class TranslatedCode
 
     /// <summary>Null where the host cannot run it.</summary>
     public static TranslatedCode? TryCreate(Ctx* c, Processor processor, BlockCache blocks, uint hotRuns) =>
-        RuntimeInformation.ProcessArchitecture == Architecture.X64 && CodeMemory.TryCreate(CodeBytes) is { } memory
+        RuntimeInformation.ProcessArchitecture == Architecture.X64 && CodeMemory.TryCreate(CodeBytes, CellBytes) is { } memory
             ? new TranslatedCode(c, processor, blocks, memory, hotRuns)
             : null;
 
@@ -57,19 +58,17 @@ internal sealed unsafe class TranslatedCode
         if ((block->Key >> 32 & Translator.ModeNeeded) == Translator.ModeNeeded && block->SecondPage == Block.NoPage) block->First->Fn = &Warm;
     }
 
+    /// <summary>Translates one of the traces that wait, on any thread; false when none does.</summary>
+    public bool TranslateNext() => _queue.TranslateNext();
+
     /// <summary>Forgets all code. Not while a block runs.</summary>
-    public void Clear()
-    {
-        _translator.Reset();
-        _dataUsed = 0;
-        _generation++;
-    }
+    public void Clear() => _queue.Clear();
 
     public void Free()
     {
-        _translator.Free();
+        _processor.Mmu.CellBasesUsedUp = null;
+        _queue.Free();
         _fpu.Free();
-        NativeMemory.AlignedFree(_data);
         NativeMemory.Free(_done);
     }
 
@@ -77,9 +76,9 @@ internal sealed unsafe class TranslatedCode
     private static void Warm(Ctx* c, Insn* i)
     {
         Block* block = c->Block;
-        block->Heat++;
         TranslatedCode translated = Ctx.ProcessorOf(c).Translated!;
-        if (block->Heat >= translated._hotRuns) translated.Translate(block);
+        if (++block->Heat == translated._hotRuns) translated.Ask(block);
+        translated.TakeFinished();
         if (block->Native != 0) Enter(c, i);
         else i->Plain(c, i);
     }
@@ -93,36 +92,45 @@ internal sealed unsafe class TranslatedCode
         return (b, c, d) == (0x756e_6547, 0x6c65_746e, 0x4965_6e69); // "GenuineIntel" in EBX, EDX, ECX
     }
 
-    private void Translate(Block* block)
+    private void Ask(Block* block)
     {
-        nuint size = (nuint)sizeof(NativeBlock) + block->Count * sizeof(uint);
-        if (!_translator.HasRoom || _dataUsed + size > DataBytes)
+        _queue.Ask(_traces.From(block, _queue.Generation));
+        if (_processor.TranslationWanted is { } wanted) wanted();
+        else _queue.TranslateNext();
+    }
+
+    /// <summary>Has the code that is ready used.</summary>
+    private void TakeFinished()
+    {
+        while (_queue.TakeFinished(out FinishedCode code))
         {
-            // Everything is decoded and counted anew when no block runs.
-            _blocks.Stale = true;
-            _processor.Mmu.NewEpoch();
-            _c->Attention = 1;
-            return;
+            if (code.IsFull)
+            {
+                // Everything is decoded and counted anew when no block runs.
+                _blocks.Stale = true;
+                _processor.Mmu.NewEpoch();
+                _c->Attention = 1;
+                continue;
+            }
+            // Should the block have been forgotten since, nothing leads to it any more.
+            var block = (Block*)code.Block;
+            if (code.Entry == 0)
+            {
+                block->First->Fn = block->First->Plain;
+                continue;
+            }
+            block->Native = code.Entry;
+            block->First->Fn = &Enter;
+            Jump* jump = Chain.JumpOf(_c, block->Eip);
+            if (jump->Target == block) jump->Native = block->Native;
         }
-        var native = (NativeBlock*)(_data + _dataUsed);
-        uint physical = (uint)block->Key;
-        byte* bytes = (byte*)_processor.Memory.ReadPages[physical >> 12] + (physical & 0xfff);
-        if (!_translator.Translate(block, native, bytes))
-        {
-            block->First->Fn = block->First->Plain;
-            return;
-        }
-        _dataUsed = (_dataUsed + size + 15) & ~(nuint)15;
-        block->NativeInfo = native;
-        block->First->Fn = &Enter;
-        Jump* jump = Chain.JumpOf(_c, block->Eip);
-        if (jump->Target == block) jump->Native = block->Native;
     }
 
     /// <summary>Runs from the beginning of a block as far as it goes without the engine's loop, to which it returns at a
     /// boundary, or with an instruction stopped.</summary>
     private void Run(Block* block)
     {
+        TakeFinished();
         ToHost();
         _c->NativeLeft = (long)(_c->Limit - _c->S.Count);
         nint at = block->Native;
@@ -130,7 +138,7 @@ internal sealed unsafe class TranslatedCode
         {
             ((delegate* unmanaged<Ctx*, nint, void>)_translator.Entry)(_c, at);
             uint exit = _c->NativeExit;
-            var from = (Block*)_c->NativeBlock;
+            var from = (NativeStep*)_c->NativeStep;
             at = (exit & 0xff) switch
             {
                 NativeExit.Limit => AtLimit(from),
@@ -145,11 +153,14 @@ internal sealed unsafe class TranslatedCode
         _c->Link = null;
     }
 
-    /// <summary>The engine's loop does what is left to the limit.</summary>
-    private nint AtLimit(Block* block)
+    /// <summary>The trace does not fit into what is left to the limit: its first block as far as it does.</summary>
+    private nint AtLimit(NativeStep* from)
     {
+        Block* block = from->Block;
         Arrive(block->Eip);
-        return Leave();
+        _ = Leave();
+        _processor.RunCopies(block->First, (uint)long.Min(block->Count, _c->NativeLeft));
+        return 0;
     }
 
     /// <summary>The boundary at the beginning of a block.</summary>
@@ -176,20 +187,19 @@ internal sealed unsafe class TranslatedCode
         return next != null && next->Native != 0 ? next->Native : Leave();
     }
 
-    private nint FollowLink(Block* from, bool taken)
+    private nint FollowLink(NativeStep* from, bool taken)
     {
-        ulong generation = _generation, page = from->Key >> 12;
-        NativeBlock* native = from->NativeInfo;
-        nint at = Follow(taken ? native->TakenEip : native->FallEip);
-        if (at == 0 || generation != _generation) return at;
+        ulong generation = _queue.Generation, page = from->Block->Key >> 12;
+        nint at = Follow(taken ? from->TakenEip : from->FallEip);
+        if (at == 0 || generation != _queue.Generation) return at;
         // Within one physical page both are forgotten together, so the jump can never lead to code that is gone.
         Block* next = Chain.JumpOf(_c, _c->S.Eip)->Target;
-        if (next->Key >> 12 == page && next->Native == at) _translator.Patch(taken ? native->TakenSite : native->FallSite, at);
+        if (next->Key >> 12 == page && next->Native == at) _translator.Patch(taken ? from->TakenSite : from->FallSite, at);
         return at;
     }
 
     /// <summary>An access that the TLB did not admit: fills it and tries again where that is all; else the interpreter does it.</summary>
-    private nint AfterMiss(Block* from, uint exit)
+    private nint AfterMiss(NativeStep* from, uint exit)
     {
         uint linear = _c->NativePlace, size = exit >> 8 & 0x7f, index = exit >> 16;
         bool write = (exit & 0x8000) != 0;
@@ -200,31 +210,31 @@ internal sealed unsafe class TranslatedCode
         _missed = place;
         if (again || (linear & 0xfff) + size > 4096 || !_processor.Mmu.TryFill(linear, write)) return Interpret(from, index);
         // The walk may have set a bit in a page that holds code.
-        return epoch == _c->Epoch ? from->Native + (nint)NativeBlock.OffsetsOf(from->NativeInfo)[index] : Interpret(from, index);
+        return epoch == _c->Epoch ? NativeStep.At(from, index) : Interpret(from, index);
     }
 
-    private nint HoldFpu(Block* from, uint index) =>
-        _fpu.TryHold() ? from->Native + (nint)NativeBlock.OffsetsOf(from->NativeInfo)[index] : Interpret(from, index);
+    private nint HoldFpu(NativeStep* from, uint index) => _fpu.TryHold() ? NativeStep.At(from, index) : Interpret(from, index);
 
     /// <summary>Has the interpreter run an instruction, and those behind it that have no code.</summary>
-    private nint Interpret(Block* from, uint index)
+    private nint Interpret(NativeStep* from, uint index)
     {
         Ctx* c = _c;
         uint count = from->Count, next = index + 1;
-        uint* offsets = NativeBlock.OffsetsOf(from->NativeInfo);
+        uint* offsets = NativeStep.OffsetsOf(from);
+        Block* block = from->Block;
         while (next < count && offsets[next] == 0) next++;
-        c->S.Count = c->Limit - (ulong)c->NativeLeft - (count - index);
-        c->S.Eip = from->Eip + from->First[index].Offset;
+        c->S.Count = c->Limit - (ulong)c->NativeLeft - from->Rest - (count - index);
+        c->S.Eip = block->Eip + block->First[index].Offset;
         _fpu.Return();
         ToGuest();
         uint epoch = c->Epoch;
-        _processor.RunCopies(from->First + index, next - index);
+        _processor.RunCopies(block->First + index, next - index);
         if (c->Exit != ExitReason.None || c->Attention != 0) return 0;
         ToHost();
         c->NativeLeft = (long)(c->Limit - c->S.Count);
         if (next == count || epoch != c->Epoch) return Follow(c->S.Eip);
-        c->NativeLeft -= count - next;
-        return from->Native + (nint)offsets[next];
+        c->NativeLeft -= from->Rest + (count - next);
+        return NativeStep.At(from, next);
     }
 
     /// <summary>The status flags as translated code holds them.</summary>

@@ -10,7 +10,7 @@ internal sealed unsafe partial class Translator
     /// <summary>What POPFD at ring 0 loads besides status flags and IF; RF is clear wherever translated code runs.</summary>
     private const uint PoppedSystemFlags = Flags.Tf | Flags.Df | Flags.Nt | Flags.Ac | Flags.Id | Flags.Iopl;
 
-    private bool IsRing0 => (_block->Key >> 32 & (BlockMode.User | BlockMode.Unprivileged)) == 0;
+    private bool IsRing0 => (_key >> 32 & (BlockMode.User | BlockMode.Unprivileged)) == 0;
 
     /// <summary>False: nothing was written, the interpreter has to run it.</summary>
     private bool SystemFlag(in Instruction x, Insn* i)
@@ -73,6 +73,6 @@ internal sealed unsafe partial class Translator
         _code.Put(Code.Shl_rm32_imm8, Register.EAX, 8);
         _code.Put(Code.Bt_rm32_imm8, Scratch32, 11);
         _code.Put(Code.Setb_rm8, Register.AL);
-        (_flagsInHost, _flagsInRax) = (false, true);
+        _flags = FlagState.Rax;
     }
 }

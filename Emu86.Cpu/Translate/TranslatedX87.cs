@@ -63,7 +63,7 @@ internal sealed unsafe partial class Translator
         HostLabel absent = _code.NewLabel();
         _code.Put(Code.Cmp_rm32_imm8, Field(&_c->NativeFpu), 0);
         _code.JumpIf(Equal, absent);
-        AddCold(absent, NativeExit.Fpu | (uint)i->Index << 16);
+        AddExit(absent, NativeExit.Fpu | (uint)i->Index << 16);
         _fpuHeld = true;
     }
 
@@ -103,7 +103,7 @@ internal sealed unsafe partial class Translator
         return true;
     }
 
-    private void Remember(Insn* i) => _fpuLast = _fpuLast with { Opcode = i->Imm2 | FpuLast.Known, Offset = _block->Eip + i->Offset };
+    private void Remember(Insn* i) => _fpuLast = _fpuLast with { Opcode = i->Imm2 | FpuLast.Known, Offset = _eip + i->Offset };
 
     /// <summary>Writes what is known of the last x87 instruction. Leaves flags alone.</summary>
     private void KeepFpuLast(in FpuLast last)

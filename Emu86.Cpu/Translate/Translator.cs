@@ -1,54 +1,92 @@
-// Guest block → host code (docs/engine.md, "Translator"). One block at a time, in one pass.
+// Guest trace → host code (docs/engine.md, "Translator"). In one pass over the trace, after a look ahead at who needs the flags.
 //
 // At the beginning of every instruction that may come back to the engine all guest state is where HostRegisters says, so that
 // the engine can look at it, have the interpreter run an instruction, and go on behind it.
 using System.Runtime.InteropServices;
 using Emu86.Cpu.Decode;
 using Emu86.Cpu.Execute;
-using Emu86.Cpu.Memory;
 using Iced.Intel;
 using static Emu86.Cpu.Translate.HostRegisters;
 
 namespace Emu86.Cpu.Translate;
 
-/// <summary>Translates decoded blocks.</summary>
+/// <summary>Translates traces. One thread at a time; it looks into nothing that the emulation thread changes.</summary>
 internal sealed unsafe partial class Translator
 {
     /// <summary>What a block's mode must have: flat 32-bit protected mode, where no access needs a segment check.</summary>
     public const uint ModeNeeded = BlockMode.Code32 | BlockMode.Stack32 | BlockMode.Flat | BlockMode.FlatCode | BlockMode.Protected;
 
-    /// <summary>Host bytes that no guest instruction exceeds, cold part included.</summary>
-    private const int InstructionBytesMax = 512;
+    /// <summary>Host bytes that no guest instruction exceeds, cold part included, and cells.</summary>
+    private const int InstructionBytesMax = 512, InstructionCellsMax = 2;
+
+    private const nuint StepBytes = 16u << 20;
 
     private readonly Ctx* _c;
     private readonly CodeMemory _memory;
     private readonly HostCode _code = new();
-    private readonly GuestReader _reader = new();
+    private readonly PointerReader _reader = new();
     private readonly Decoder _decoder;
     private readonly bool _intel;
-    private readonly List<ColdExit> _cold = [];
+    private readonly byte* _steps;
+    private readonly List<ColdPart> _cold = [];
     private readonly List<Resumption> _resumptions = [];
-    private nint _exit;
+    private nuint _stepsUsed;
 
-    private Block* _block;
-    private NativeBlock* _native;
+    // The trace at hand: its instructions, which of them fault whatever their operands are, and how many there are.
+    private readonly Instruction[] _decoded = new Instruction[Trace.InstructionsMax];
+    private readonly bool[] _faults = new bool[Trace.InstructionsMax];
+    private int _count;
+    private ulong _key;
+    private uint _start;
 
-    /// <summary>Where the guest's flags are: in the host's, in rax, or in both.</summary>
-    private bool _flagsInHost, _flagsInRax;
+    /// <summary>The step at hand, and the number of the instruction at hand in the trace.</summary>
+    private NativeStep* _step;
+    private uint _eip;
+    private int _at;
 
-    /// <summary>A way out that is written behind the block's code.</summary>
-    private readonly record struct ColdExit(HostLabel Label, uint Exit, FpuLast Fpu);
+    /// <summary>Where the trace is expected to go on after this step; null: nowhere that is known.</summary>
+    private uint? _expected;
+
+    /// <summary>It goes on there at the trace's beginning, whose code is this.</summary>
+    private bool _closes;
+    private HostLabel _head;
+
+    /// <summary>Why there is code behind the straight way.</summary>
+    private enum ColdKind : byte
+    {
+        /// <summary>Back to the engine.</summary>
+        Exit,
+
+        /// <summary>A cell did not admit an access: the TLB may.</summary>
+        Access,
+
+        /// <summary>On to another trace at a known address.</summary>
+        Side,
+
+        /// <summary>On to the address in <see cref="Place"/>.</summary>
+        SideLookup,
+    }
+
+    /// <summary>Code that is written behind the straight way, with what is known where it is reached.</summary>
+    private readonly record struct ColdPart(ColdKind Kind, HostLabel Label, nint Step, FlagState Flags, FpuLast Fpu)
+    {
+        public uint Exit { get; init; }
+
+        /// <summary>Where an access goes on, its cell, and what that is filled for.</summary>
+        public HostLabel Back { get; init; }
+
+        public nint Cell { get; init; }
+
+        public CellUse Use { get; init; }
+
+        /// <summary>The address of a side exit, and whether a branch was taken.</summary>
+        public uint Eip { get; init; }
+
+        public bool Taken { get; init; }
+    }
 
     /// <summary>Where the engine comes in while the straight way has flags in the host's, or x87 registers in its unit.</summary>
-    private readonly record struct Resumption(uint Instruction, HostLabel Body, bool FlagsInHost, bool FpuHeld);
-
-    /// <summary>The bytes of a page from a place on.</summary>
-    private sealed class GuestReader : CodeReader
-    {
-        public byte* At;
-
-        public override int ReadByte() => *At++;
-    }
+    private readonly record struct Resumption(nint Step, uint Instruction, HostLabel Body, bool FlagsInHost, bool FpuHeld);
 
     public Translator(Ctx* c, CodeMemory memory, TranslatedFpu fpu, bool intel)
     {
@@ -56,77 +94,58 @@ internal sealed unsafe partial class Translator
         _memory = memory;
         _intel = intel;
         _decoder = Decoder.Create(32, _reader, BlockDecoder.Options);
+        _steps = (byte*)NativeMemory.AlignedAlloc(StepBytes, 64);
         Thunks(fpu.Image);
         memory.Keep();
     }
 
-    /// <summary>Enters translated code at an address: a function of (Ctx*, address).</summary>
-    public nint Entry { get; private set; }
+    /// <summary>Whether there is room for one more trace.</summary>
+    public bool HasRoom =>
+        _memory.HasRoom((Trace.InstructionsMax + 1) * InstructionBytesMax, (Trace.InstructionsMax + 1) * InstructionCellsMax)
+        && _stepsUsed + (Trace.InstructionsMax * sizeof(uint)) + (Trace.StepsMax * (nuint)(sizeof(NativeStep) + 16)) <= StepBytes;
 
-    /// <summary>Leads back to the engine with <see cref="NativeExit.Lookup"/>.</summary>
-    public nint LookupMiss { get; private set; }
-
-    /// <summary>Whether there is room for one more block.</summary>
-    public bool HasRoom => _memory.HasRoom((BlockDecoder.InstructionsMax + 1) * InstructionBytesMax);
-
-    /// <summary>Translates a block; false when too little of it could be.</summary>
-    /// <param name="native">Filled in; its memory has room for an entry per instruction.</param>
-    /// <param name="bytes">The block's code.</param>
-    public bool Translate(Block* block, NativeBlock* native, byte* bytes)
+    /// <summary>Translates a trace; the address of its code, 0 when too little of it could be.</summary>
+    public nint Translate(Trace trace)
     {
-        _block = block;
-        _native = native;
-        *native = default;
+        Take(trace);
         _code.Begin(_memory.Writable + _memory.Used, _memory.Executable + _memory.Used);
-        _cold.Clear();
-        _resumptions.Clear();
-        _flagsInHost = false;
-        _flagsInRax = true;
+        nuint steps = _stepsUsed;
+        var first = (NativeStep*)(_steps + steps);
+        _flags = FlagState.Rax;
         _fpuHeld = false;
         _fpuLast = default;
-        uint* offsets = NativeBlock.OffsetsOf(native);
-        uint interpreted = 0;
-        bool ended = false, wasNative = true;
-        Prologue();
-        for (uint n = 0; n < block->Count; n++)
+        _head = _code.NewLabel();
+        _code.Place(_head);
+        _code.Put(Code.Sub_rm64_imm32, Left, _count);
+        HostLabel over = _code.NewLabel();
+        _code.JumpIf(Less, over);
+        uint rest = (uint)_count, interpreted = 0;
+        for (int n = 0; n < trace.Steps.Count; n++)
         {
-            Insn* i = block->First + n;
-            _reader.At = bytes + i->Offset;
-            _decoder.IP = block->Eip + i->Offset;
-            _decoder.Decode(out Instruction x);
-            offsets[n] = ResumePoint(n);
-            bool last = n + 1 == block->Count;
-            bool done = (i->Prefixes & PrefixBits.Faults) == 0 && (Simple(x, i) || Stack(x, i) || SystemFlag(x, i) || X87(x, i) || Branch(x, i, out ended));
-            if (!done)
-            {
-                offsets[n] = 0;
-                _resumptions.RemoveAll(r => r.Instruction == n);
-                interpreted++;
-                // One way out for a run of them: the engine does them all.
-                if (wasNative)
-                {
-                    SaveFlags();
-                    _code.Jump(Refused(i));
-                }
-                // The engine comes back with the flags in rax, and anything in the x87 unit.
-                _flagsInHost = false;
-                _fpuHeld = false;
-                _fpuLast = default;
-                ended |= last;
-            }
-            wasNative = done;
+            TraceStep at = trace.Steps[n];
+            rest -= (uint)at.Count;
+            BeginStep(at, rest);
+            if (n == 0) AddExit(over, NativeExit.Limit);
+            bool isLast = n + 1 == trace.Steps.Count;
+            _closes = isLast && trace.Closes;
+            _expected = !isLast ? trace.Steps[n + 1].Eip : _closes ? trace.Steps[0].Eip : null;
+            uint left = Step(CollectionsMarshal.AsSpan(trace.Instructions).Slice(at.First, at.Count));
+            if (n == 0) interpreted = left;
         }
-        if (!ended) FallThrough();
-        Resumptions(offsets);
-        foreach (ColdExit cold in _cold) Leave(cold);
+        Resumptions(trace);
+        for (int n = 0; n < _cold.Count; n++) Cold(_cold[n]);
         _code.Finish();
-        if (2 * interpreted > block->Count) return false;
-        block->Native = (nint)(_memory.Executable + _memory.Used);
+        if (2 * interpreted > (uint)trace.Steps[0].Count)
+        {
+            _stepsUsed = steps;
+            return 0;
+        }
+        nint entry = first->Code;
         _memory.Take((nuint)_code.Length);
-        return true;
+        return entry;
     }
 
-    /// <summary>Makes a jump to a direct successor go straight to its code.</summary>
+    /// <summary>Makes a jump to a direct successor go straight to its code. On the emulation thread.</summary>
     public void Patch(nint site, nint target)
     {
         byte* writable = _memory.Writable + (site - (nint)_memory.Executable);
@@ -135,9 +154,19 @@ internal sealed unsafe partial class Translator
     }
 
     /// <summary>Forgets all code but the thunks.</summary>
-    public void Reset() => _memory.Reset();
+    public void Reset()
+    {
+        _memory.Reset();
+        _stepsUsed = 0;
+    }
 
-    public void Free() => _memory.Free();
+    public void ClearCells() => _memory.ClearCells();
+
+    public void Free()
+    {
+        _memory.Free();
+        NativeMemory.AlignedFree(_steps);
+    }
 
     private static MemoryOperand At(Register register) => new(register);
 
@@ -146,84 +175,107 @@ internal sealed unsafe partial class Translator
     /// <summary>A field of the context.</summary>
     private MemoryOperand Field(void* field) => new(Context, (int)((byte*)field - (byte*)_c));
 
-    private void Thunks(byte* fpuImage)
-    {
-        _code.Begin(_memory.Writable + _memory.Used, _memory.Executable + _memory.Used);
-        Register[] saved = [Register.RBX, Register.RBP, Register.R12, Register.R13, Register.R14, Register.R15];
-
-        Entry = _code.Here;
-        foreach (Register register in saved) _code.Put(Code.Push_r64, register);
-        _code.Put(Code.Mov_r64_rm64, Register.R12, Register.RDI);
-        _code.Put(Code.Mov_r64_rm64, Place, Register.RSI);
-        _code.Put(Code.Mov_r64_rm64, Tlb, Field(&_c->Tlb));
-        _code.Put(Code.Mov_r64_rm64, Left, Field(&_c->NativeLeft));
-        _code.Put(Code.Mov_r32_rm32, Register.EAX, Field(&_c->NativeFlags));
-        WhenFpuIsHeld(fpuImage, Code.Fxrstor_m512byte);
-        for (int n = 0; n < 8; n++) _code.Put(Code.Mov_r32_rm32, Of32(n), Field(&_c->S.R[n]));
-        _code.Put(Code.Jmp_rm64, Place);
-
-        // With r11d the exit, r15 the block, r10 the place.
-        _exit = _code.Here;
-        for (int n = 0; n < 8; n++) _code.Put(Code.Mov_rm32_r32, Field(&_c->S.R[n]), Of32(n));
-        _code.Put(Code.Mov_rm32_r32, Field(&_c->NativeFlags), Register.EAX);
-        _code.Put(Code.Mov_rm64_r64, Field(&_c->NativeLeft), Left);
-        _code.Put(Code.Mov_rm32_r32, Field(&_c->NativePlace), Place32);
-        _code.Put(Code.Mov_rm32_r32, Field(&_c->NativeExit), Scratch32);
-        _code.Put(Code.Mov_rm64_r64, Field(&_c->NativeBlock), Second);
-        WhenFpuIsHeld(fpuImage, Code.Fxsave_m512byte);
-        for (int n = saved.Length - 1; n >= 0; n--) _code.Put(Code.Pop_r64, saved[n]);
-        _code.Put(Instruction.Create(Code.Retnq));
-
-        // With r10d the linear address to go to.
-        LookupMiss = _code.Here;
-        _code.Put(Code.Mov_r32_imm32, Scratch32, (int)NativeExit.Lookup);
-        _code.Jump(_exit);
-        _code.Finish();
-        _memory.Take((nuint)_code.Length);
-    }
-
-    /// <summary>The x87 unit is empty and as the host's own code expects it whenever that runs.</summary>
-    private void WhenFpuIsHeld(byte* image, Code move)
-    {
-        HostLabel not = _code.NewLabel();
-        _code.Put(Code.Cmp_rm32_imm8, Field(&_c->NativeFpu), 0);
-        _code.JumpIf(Equal, not);
-        _code.Put(Code.Mov_r64_imm64, Scratch, (long)image);
-        _code.Put(move, At(Scratch));
-        if (move == Code.Fxsave_m512byte) _code.Put(Instruction.Create(Code.Fninit));
-        _code.Place(not);
-    }
-
     // Conditions as encoded (SDM vol. 2, B.1.4.7).
-    private const int Below = 2, AboveOrEqual = 3, Equal = 4, NotEqual = 5, BelowOrEqual = 6, Above = 7, Sign = 8;
+    private const int Below = 2, AboveOrEqual = 3, Equal = 4, NotEqual = 5, BelowOrEqual = 6, Above = 7, Less = 12;
 
-    /// <summary>Counts the block's instructions, or goes back when it does not fit.</summary>
-    private void Prologue()
+    /// <summary>Decodes the trace and plans its flags.</summary>
+    private void Take(Trace trace)
     {
-        _code.Put(Code.Sub_rm64_imm32, Left, (int)_block->Count);
-        HostLabel over = _code.NewLabel();
-        _code.JumpIf(Sign, over);
-        AddCold(over, NativeExit.Limit);
+        _key = trace.Key;
+        _start = trace.Steps[0].Eip;
+        _count = trace.Instructions.Count;
+        _cold.Clear();
+        _resumptions.Clear();
+        ForgetCells();
+        fixed (byte* code = CollectionsMarshal.AsSpan(trace.Code))
+        {
+            foreach (TraceStep step in trace.Steps)
+            {
+                for (int n = step.First; n < step.First + step.Count; n++)
+                {
+                    Insn i = trace.Instructions[n];
+                    _reader.At = code + step.CodeAt + i.Offset;
+                    _decoder.IP = step.Eip + i.Offset;
+                    _decoder.Decode(out _decoded[n]);
+                    _faults[n] = (i.Prefixes & PrefixBits.Faults) != 0;
+                }
+            }
+        }
+        PlanFlags();
     }
 
-    /// <summary>After the last instruction when that was no branch.</summary>
-    private void FallThrough()
+    private void BeginStep(in TraceStep at, uint rest)
     {
-        SaveFlags();
-        KeepFpuLast();
-        Insn* end = _block->First + _block->Count;
-        Continue(_block->Eip + end->Offset, taken: false);
+        _step = (NativeStep*)(_steps + _stepsUsed);
+        _stepsUsed = (_stepsUsed + (nuint)sizeof(NativeStep) + ((nuint)at.Count * sizeof(uint)) + 15) & ~(nuint)15;
+        *_step = new NativeStep { Block = (Block*)at.Block, Code = _code.Start, Rest = rest, Count = (uint)at.Count };
+        _eip = at.Eip;
+        _at = at.First;
     }
 
-    private void AddCold(HostLabel label, uint exit) => _cold.Add(new ColdExit(label, exit, _fpuLast));
-
-    private void Leave(ColdExit cold)
+    /// <summary>One block; how many of its instructions are left to the interpreter.</summary>
+    private uint Step(Span<Insn> instructions)
     {
-        _code.Place(cold.Label);
-        KeepFpuLast(cold.Fpu);
-        if (cold.Exit == NativeExit.Limit) _code.Put(Code.Add_rm64_imm32, Left, (int)_block->Count);
-        _code.Put(Code.Mov_r64_imm64, Second, (long)_block);
-        _code.Put(Code.Mov_r32_imm32, Scratch32, (int)cold.Exit);
+        uint* offsets = NativeStep.OffsetsOf(_step);
+        uint interpreted = 0;
+        bool ended = false, wasNative = true;
+        fixed (Insn* first = instructions)
+        {
+            for (uint n = 0; n < (uint)instructions.Length; n++, _at++)
+            {
+                Insn* i = first + n;
+                ref readonly Instruction x = ref _decoded[_at];
+                offsets[n] = ResumePoint(n);
+                if (FlowOf(_at) == FlagFlow.Looks) SettleFlags();
+                bool done = !_faults[_at] && (Simple(x, i) || Stack(x, i) || SystemFlag(x, i) || X87(x, i) || Branch(x, i, out ended));
+                if (!done)
+                {
+                    offsets[n] = 0;
+                    _resumptions.RemoveAll(r => r.Instruction == n && r.Step == (nint)_step);
+                    interpreted++;
+                    // One way out for a run of them: the engine does them all.
+                    if (wasNative) _code.Jump(Refused(i));
+                    // The engine comes back with the flags in rax, and anything in the x87 unit.
+                    _flags = FlagState.Rax;
+                    _fpuHeld = false;
+                    _fpuLast = default;
+                    ended = n + 1 == (uint)instructions.Length;
+                }
+                WroteRegisters(_writes[_at]);
+                wasNative = done;
+            }
+            if (!ended && _expected is null) GoOn(_eip + first[instructions.Length - 1].Next, taken: false);
+            else if (!ended && _closes) GoBack();
+        }
+        return interpreted;
+    }
+
+    private ColdPart Part(ColdKind kind, HostLabel label) => new(kind, label, (nint)_step, _flags, _fpuLast);
+
+    private void AddExit(HostLabel label, uint exit) => _cold.Add(Part(ColdKind.Exit, label) with { Exit = exit });
+
+    private void Cold(in ColdPart part)
+    {
+        _code.Place(part.Label);
+        _step = (NativeStep*)part.Step;
+        if (part.Kind == ColdKind.Access) SecondTry(part);
+        _flags = part.Flags;
+        SettleFlags();
+        KeepFpuLast(part.Fpu);
+        switch (part.Kind)
+        {
+            case ColdKind.Side:
+                GiveBackRest();
+                Continue(part.Eip, part.Taken);
+                return;
+            case ColdKind.SideLookup:
+                GiveBackRest();
+                Lookup();
+                return;
+        }
+        if (part.Exit == NativeExit.Limit) _code.Put(Code.Add_rm64_imm32, Left, _count);
+        _code.Put(Code.Mov_r64_imm64, Second, part.Step);
+        _code.Put(Code.Mov_r32_imm32, Scratch32, (int)part.Exit);
         _code.Jump(_exit);
     }
 
@@ -231,30 +283,56 @@ internal sealed unsafe partial class Translator
     /// piece of code of its own.</summary>
     private uint ResumePoint(uint instruction)
     {
-        if (!_flagsInHost && !_fpuHeld) return (uint)_code.Length;
+        if (!_flags.InHost && !_fpuHeld) return (uint)_code.Length;
         HostLabel body = _code.NewLabel();
         _code.Place(body);
-        _resumptions.Add(new Resumption(instruction, body, _flagsInHost, _fpuHeld));
+        _resumptions.Add(new Resumption((nint)_step, instruction, body, _flags.InHost, _fpuHeld));
         return 0;
     }
 
-    private void Resumptions(uint* offsets)
+    private void Resumptions(Trace trace)
     {
         foreach (Resumption r in _resumptions)
         {
-            offsets[r.Instruction] = (uint)_code.Length;
-            (_flagsInHost, _flagsInRax) = (false, true);
+            _step = (NativeStep*)r.Step;
+            NativeStep.OffsetsOf(_step)[r.Instruction] = (uint)_code.Length;
+            _flags = FlagState.Rax;
+            _fpuLast = default;
             _fpuHeld = !r.FpuHeld;
-            HoldFpu(_block->First + r.Instruction);
+            Insn i = trace.Instructions[trace.Steps.Find(s => s.Block == (nint)_step->Block).First + (int)r.Instruction];
+            HoldFpu(&i);
             if (r.FlagsInHost) RestoreFlags();
             _code.Jump(r.Body);
         }
     }
 
+    /// <summary>The instructions of the trace that will not run were counted at its beginning.</summary>
+    private void GiveBackRest()
+    {
+        if (_step->Rest != 0) _code.Put(Code.Lea_r64_m, Left, At(Left, (int)_step->Rest));
+    }
+
+    /// <summary>The trace ends: on to an address that is known.</summary>
+    private void GoOn(uint eip, bool taken)
+    {
+        SettleFlags();
+        KeepFpuLast();
+        GiveBackRest();
+        Continue(eip, taken);
+    }
+
+    /// <summary>The trace begins again.</summary>
+    private void GoBack()
+    {
+        SettleFlags();
+        KeepFpuLast();
+        _code.Jump(_head);
+    }
+
     /// <summary>On to a known address: a jump that can be patched within the page, the jump cache beyond it.</summary>
     private void Continue(uint eip, bool taken)
     {
-        if ((eip ^ _block->Eip) >> 12 != 0)
+        if ((eip ^ _start) >> 12 != 0)
         {
             _code.Put(Code.Mov_r32_imm32, Place32, (int)eip);
             _code.Put(Code.Mov_r64_imm64, Scratch, (long)Chain.JumpOf(_c, eip));
@@ -264,9 +342,9 @@ internal sealed unsafe partial class Translator
         HostLabel label = _code.NewLabel();
         _code.Jump(label);
         nint site = _code.Here - 4;
-        if (taken) (_native->TakenSite, _native->TakenEip) = (site, eip);
-        else (_native->FallSite, _native->FallEip) = (site, eip);
-        AddCold(label, NativeExit.Link | (taken ? 0x100u : 0));
+        if (taken) (_step->TakenSite, _step->TakenEip) = (site, eip);
+        else (_step->FallSite, _step->FallEip) = (site, eip);
+        _cold.Add(new ColdPart(ColdKind.Exit, label, (nint)_step, FlagState.Rax, default) { Exit = NativeExit.Link | (taken ? 0x100u : 0) });
     }
 
     /// <summary>On to the linear address in <see cref="Place"/>. Each place has its own jump, or the host could not predict it.</summary>
@@ -292,43 +370,5 @@ internal sealed unsafe partial class Translator
         _code.Put(Code.Cmp_rm64_r64, At(Scratch, 4), Second);
         _code.JumpIf(NotEqual, LookupMiss);
         _code.Put(Code.Jmp_rm64, At(Scratch, 24));
-    }
-
-    /// <summary>rax holds the flags: needed before anything that may come back to the engine.</summary>
-    private void SaveFlags()
-    {
-        if (_flagsInRax) return;
-        _code.Put(Instruction.Create(Code.Lahf));
-        _code.Put(Code.Seto_rm8, Register.AL);
-        _flagsInRax = true;
-    }
-
-    /// <summary>The host's flags may be used for something else.</summary>
-    private void FreeFlags()
-    {
-        SaveFlags();
-        _flagsInHost = false;
-    }
-
-    /// <summary>The host's flags are the guest's.</summary>
-    private void RestoreFlags()
-    {
-        if (_flagsInHost) return;
-        _code.Put(Code.Cmp_rm8_imm8, Register.AL, -127);
-        _code.Put(Instruction.Create(Code.Sahf));
-        _flagsInHost = true;
-    }
-
-    /// <summary>The host's CF is the guest's.</summary>
-    private void RestoreCarry()
-    {
-        if (!_flagsInHost) _code.Put(Code.Bt_rm32_imm8, Register.EAX, 8);
-    }
-
-    /// <summary>An instruction has left the guest's flags in the host's.</summary>
-    private void FlagsWritten()
-    {
-        _flagsInHost = true;
-        _flagsInRax = false;
     }
 }

@@ -66,6 +66,7 @@ public static class MachineBuilder
         try
         {
             var machine = new Machine(config, disks, outputs);
+            TranslationThread.Serve(machine.Board.Processor);
             if (machine.Board.Processor.UseTranslator(engine != EngineChoice.Interpreter) || engine == EngineChoice.Auto) return machine;
             machine.Dispose();
             throw new HostException("--engine translator needs Linux on an x86-64 processor; use --engine interpreter", ExitCode.Usage);

@@ -1,4 +1,5 @@
 // Guests under the translator: every state hash is the interpreter's.
+using System.Collections.Concurrent;
 using Emu86.Cpu;
 using Emu86.Tests.Cpu;
 using Emu86.Tests.Determinism;
@@ -24,6 +25,36 @@ public sealed class TranslatedGuestTests
             if (count % 10 == 0 || step > 10_000) translated.AssertEqualTo(interpreted);
         }
         translated.AssertEqualTo(interpreted);
+        interpreted.AssertGuestIsWell();
+    }
+
+    /// <summary>When code becomes usable is up to the host's scheduler, and to nothing that the guest sees.</summary>
+    [SkippableFact]
+    public void A_guest_whose_code_another_thread_translates_is_in_the_same_state()
+    {
+        using ChaosWorld interpreted = new(), translated = new();
+        Processor processor = translated.Machine.Board.Processor;
+        using var wanted = new BlockingCollection<int>();
+        processor.TranslationWanted = () => wanted.Add(0);
+        Skip.IfNot(processor.UseTranslator(true, hotRuns: 3), "the translator needs Linux on an x86-64 processor");
+        var thread = new Thread(() =>
+        {
+            var random = new Random(1);
+            foreach (int _ in wanted.GetConsumingEnumerable())
+            {
+                if (random.Next(3) == 0) Thread.Sleep(random.Next(3));
+                processor.TranslateNext();
+            }
+        });
+        thread.Start();
+        for (ulong count = 1_000; count < 600_000; count += 7_777)
+        {
+            interpreted.RunTo(count);
+            translated.RunTo(count);
+            translated.AssertEqualTo(interpreted);
+        }
+        wanted.CompleteAdding();
+        thread.Join();
         interpreted.AssertGuestIsWell();
     }
 
@@ -71,6 +102,33 @@ public sealed class TranslatedGuestTests
             Assert.Equal(RunResult.Limit, translated.Cpu.Run(count));
             Assert.Equal((count, interpreted.S.Eip, interpreted.S.Cr2), (translated.S.Count, translated.S.Eip, translated.S.Cr2));
         }
+    }
+
+    /// <summary>What an access remembers of a page is told apart by a number that at last begins again.</summary>
+    [SkippableFact]
+    public unsafe void A_page_that_was_mapped_elsewhere_is_not_remembered_when_the_numbers_begin_again()
+    {
+        using SystemWorld world = new SystemWorld().Protected().Paged();
+        Skip.IfNot(world.Cpu.UseTranslator(true, hotRuns: 2), "the translator needs Linux on an x86-64 processor");
+        world.Write32(0x5_0000, 1);
+        world.Write32(0x5_1000, 2);
+        world.Code(SystemWorld.CodeAt, a =>
+        {
+            Iced.Intel.Label again = a.CreateLabel();
+            a.Label(ref again);
+            a.mov(eax, __dword_ptr[0x5_0000]);
+            a.jmp(again);
+        });
+        world.Cpu.AfterStateChange();
+        world.Cpu.Context->CellBase = 1UL << 32;
+        Assert.Equal(RunResult.Limit, world.Step(300));
+        Assert.Equal(1u, world.S.R[Gpr.Eax]);
+        world.Cpu.Context->CellBase = 0xffff_ffffUL << 32;
+        world.Write32(0x10_1000 + (0x50 * 4), 0x5_1007);
+        world.Cpu.Mmu.FlushPage(0x5_0000);
+        Assert.Equal(1UL << 32, world.Cpu.Context->CellBase);
+        Assert.Equal(RunResult.Limit, world.Step(300));
+        Assert.Equal(2u, world.S.R[Gpr.Eax]);
     }
 
     /// <summary>A stack and an operand 4 MiB apart have the same place in the TLB: each drives the other out.</summary>

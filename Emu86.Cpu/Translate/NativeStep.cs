@@ -1,4 +1,4 @@
-// What belongs to a translated block besides its code.
+// What belongs to translated code besides the code.
 using System.Runtime.InteropServices;
 using Emu86.Cpu.Decode;
 
@@ -7,7 +7,7 @@ namespace Emu86.Cpu.Translate;
 /// <summary>Why translated code came back (<see cref="Ctx.NativeExit"/> bits 7:0).</summary>
 internal static class NativeExit
 {
-    /// <summary>The block does not fit into what is left to the limit. The position is its beginning.</summary>
+    /// <summary>The trace does not fit into what is left to the limit. The position is its beginning.</summary>
     public const uint Limit = 0;
 
     /// <summary>On to <see cref="Ctx.NativePlace"/>, which no look-up found.</summary>
@@ -27,17 +27,31 @@ internal static class NativeExit
     public const uint Fpu = 5;
 }
 
-/// <summary>A translated block. It lives as long as its <see cref="Block"/>.</summary>
+/// <summary>A block as it stands in a piece of translated code, which covers a trace of them.</summary>
 [StructLayout(LayoutKind.Sequential)]
-internal unsafe struct NativeBlock
+internal unsafe struct NativeStep
 {
+    public Block* Block;
+
+    /// <summary>Executable address from which the offsets count.</summary>
+    public nint Code;
+
     /// <summary>Where the patchable jumps to the successors are (executable address of their distance; 0 when there is none), and
     /// which EIP they lead to.</summary>
     public nint FallSite, TakenSite;
 
     public uint FallEip, TakenEip;
 
-    /// <summary>By instruction: bytes from the block's entry to the place where its translation begins; 0 when the interpreter
-    /// runs it. In memory directly behind this struct, <see cref="Block.Count"/> entries.</summary>
-    public static uint* OffsetsOf(NativeBlock* block) => (uint*)(block + 1);
+    /// <summary>Instructions of the trace behind this block.</summary>
+    public uint Rest;
+
+    /// <summary>Instructions of the block.</summary>
+    public uint Count;
+
+    /// <summary>By instruction: bytes from <see cref="Code"/> to the place where its translation begins; 0 when the interpreter
+    /// runs it. In memory directly behind this struct, <see cref="Count"/> entries.</summary>
+    public static uint* OffsetsOf(NativeStep* step) => (uint*)(step + 1);
+
+    /// <summary>The executable address of an instruction's translation.</summary>
+    public static nint At(NativeStep* step, uint index) => step->Code + (nint)OffsetsOf(step)[index];
 }
