@@ -9,7 +9,7 @@ namespace Emu86.Tests.Translate;
 /// <summary>One program, the same for the same seed.</summary>
 internal sealed class RandomProgram
 {
-    private const uint Counter = 0x9000, Data = 0x4_0000, Stack = 0x6_0000;
+    private const uint Counter = 0x9000, LoopCounter = 0x9004, Data = 0x4_0000, Stack = 0x6_0000;
 
     private static readonly HashSet<Mnemonic> Mnemonics =
     [
@@ -135,7 +135,8 @@ internal sealed class RandomProgram
                     Rewrite();
                     break;
                 case 5 when routines.Length > 0:
-                    Loop();
+                    if (_random.Next(2) == 0) Loop();
+                    else LoopOver(routines);
                     break;
                 case 6:
                     _a.pushfd();
@@ -176,6 +177,21 @@ internal sealed class RandomProgram
         _a.Label(ref again);
         _a.lea(edx, __[ecx + ecx * 4 + 17]);
         _a.loop(again);
+    }
+
+    /// <summary>A few instructions, some of them skipped, over and over.</summary>
+    private void LoopOver(Label[] routines)
+    {
+        Label again = _a.CreateLabel();
+        _a.mov(__dword_ptr[LoopCounter], _random.Next(1, 12));
+        _a.Label(ref again);
+        for (int n = _random.Next(4); n >= 0; n--)
+        {
+            if (_random.Next(3) == 0) Skip(routines);
+            else One();
+        }
+        _a.dec(__dword_ptr[LoopCounter]);
+        _a.jnz(again);
     }
 
     /// <summary>Changes the first instruction: MOV to another free register.</summary>

@@ -25,6 +25,7 @@ public sealed unsafe class TranslatorDifferenceTests
         for (int stop = 0; stop < 60; stop++)
         {
             ulong until = from + (ulong)(random.Next(4) == 0 ? random.Next(1, 20) : random.Next(1, 2_000));
+            if (random.Next(12) == 0) pair.Forget();
             string? difference = pair.RunTo(until);
             if (difference != null) Assert.Fail($"seed {seed}, counts {from} to {until}: {difference}\n{Shrink(seed, until)}");
             from = until;
@@ -67,6 +68,14 @@ public sealed unsafe class TranslatorDifferenceTests
         {
             RunResult one = _one.Cpu.Run(count), two = _two.Cpu.Run(count);
             return one == two ? Difference(_one, _two) : $"{one} and {two}";
+        }
+
+        /// <summary>Takes from the translator what it has translated or cached: nothing may depend on it.</summary>
+        public void Forget()
+        {
+            _two.Cpu.Mmu.FlushAll();
+            _two.Cpu.UseTranslator(false);
+            _two.Cpu.UseTranslator(true, hotRuns: 2);
         }
 
         /// <summary>The next instructions and the registers.</summary>
