@@ -237,6 +237,17 @@ public sealed unsafe class Processor : IStateful, IDisposable
         return true;
     }
 
+    /// <summary>At a boundary where something asked for <see cref="Run"/>'s attention: whether it would only go on with the next block.
+    /// Most changes of mode and privilege come to nothing more.</summary>
+    internal bool MayGoOn()
+    {
+        bool isDue = _exitAsked || _c->S.Count >= _c->Limit || _c->S.PendingDebug != 0 || _c->S.NmiPending != 0 || _c->S.Halted != 0
+            || (_c->S.IntrPin != 0 && (_c->S.SystemFlags & Flags.If) != 0) || MustStep();
+        if (isDue) return false;
+        _c->Attention = 0;
+        return true;
+    }
+
     private bool MustStep() => _c->S.InterruptShadow != 0 || (_c->S.SystemFlags & (Flags.Tf | Flags.Rf)) != 0 || DebugUnit.Armed(_c);
 
     private void RunBlocks()

@@ -229,10 +229,12 @@ internal sealed unsafe class TranslatedCode
         ToGuest();
         uint epoch = c->Epoch;
         _processor.RunCopies(block->First + index, next - index);
-        if (c->Exit != ExitReason.None || c->Attention != 0) return 0;
+        if (c->Exit != ExitReason.None) return 0;
+        bool asked = c->Attention != 0;
+        if (asked && !_processor.MayGoOn()) return 0;
         ToHost();
         c->NativeLeft = (long)(c->Limit - c->S.Count);
-        if (next == count || epoch != c->Epoch) return Follow(c->S.Eip);
+        if (next == count || asked || epoch != c->Epoch) return Follow(c->S.Eip);
         c->NativeLeft -= from->Rest + (count - next);
         return NativeStep.At(from, next);
     }

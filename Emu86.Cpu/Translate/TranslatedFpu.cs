@@ -35,6 +35,8 @@ internal sealed unsafe class TranslatedFpu
         FpuImage.StoreFx(ref fpu, Image);
         _c->NativeFpu = 1;
         _c->NativeFpuOpcode = _c->NativeFpuSegment = 0;
+        // The interpreter may have done an access that the code behind it takes for its own.
+        _c->NativeFpuData = fpu.DataOffset;
         return true;
     }
 

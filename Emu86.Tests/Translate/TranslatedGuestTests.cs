@@ -104,6 +104,31 @@ public sealed class TranslatedGuestTests
         }
     }
 
+    /// <summary>An x87 operand across two pages is the interpreter's work between two pieces of translated code.</summary>
+    [SkippableFact]
+    public void The_x87_data_pointer_is_that_of_the_last_operand_whoever_accessed_it()
+    {
+        using SystemWorld interpreted = new SystemWorld().Protected().Paged(), translated = new SystemWorld().Protected().Paged();
+        foreach (SystemWorld world in new[] { interpreted, translated })
+        {
+            Loop(world, a =>
+            {
+                a.fninit();
+                a.fld(__dword_ptr[0x5_0010]);
+                a.fild(__qword_ptr[0x5_0ffc]);
+                a.fstp(st0);
+                a.fstp(st0);
+            });
+        }
+        Skip.IfNot(translated.Cpu.UseTranslator(true, hotRuns: 2), "the translator needs Linux on an x86-64 processor");
+        for (ulong count = interpreted.S.Count + 1; count < 200; count++)
+        {
+            interpreted.Cpu.Run(count);
+            translated.Cpu.Run(count);
+            Assert.Equal((count, interpreted.S.Eip, interpreted.S.Fpu.DataOffset), (translated.S.Count, translated.S.Eip, translated.S.Fpu.DataOffset));
+        }
+    }
+
     /// <summary>What an access remembers of a page is told apart by a number that at last begins again.</summary>
     [SkippableFact]
     public unsafe void A_page_that_was_mapped_elsewhere_is_not_remembered_when_the_numbers_begin_again()
@@ -112,14 +137,7 @@ public sealed class TranslatedGuestTests
         Skip.IfNot(world.Cpu.UseTranslator(true, hotRuns: 2), "the translator needs Linux on an x86-64 processor");
         world.Write32(0x5_0000, 1);
         world.Write32(0x5_1000, 2);
-        world.Code(SystemWorld.CodeAt, a =>
-        {
-            Iced.Intel.Label again = a.CreateLabel();
-            a.Label(ref again);
-            a.mov(eax, __dword_ptr[0x5_0000]);
-            a.jmp(again);
-        });
-        world.Cpu.AfterStateChange();
+        Loop(world, a => a.mov(eax, __dword_ptr[0x5_0000]));
         world.Cpu.Context->CellBase = 1UL << 32;
         Assert.Equal(RunResult.Limit, world.Step(300));
         Assert.Equal(1u, world.S.R[Gpr.Eax]);
@@ -138,16 +156,25 @@ public sealed class TranslatedGuestTests
         Skip.IfNot(world.Cpu.UseTranslator(true, hotRuns: 2), "the translator needs Linux on an x86-64 processor");
         world.Write32(0x10_0004, 0x10_1007);
         world.Write32(0x6_0010, 0x1234_5678);
+        Loop(world, a =>
+        {
+            a.mov(esp, 0x46_0100);
+            a.push(__dword_ptr[0x6_0010]);
+        });
+        Assert.Equal(RunResult.Limit, world.Step(300));
+        Assert.Equal(0x1234_5678u, world.Read32(0x6_00fc));
+    }
+
+    /// <summary>The same instructions over and over.</summary>
+    private static void Loop(SystemWorld world, Action<Iced.Intel.Assembler> body)
+    {
         world.Code(SystemWorld.CodeAt, a =>
         {
             Iced.Intel.Label again = a.CreateLabel();
             a.Label(ref again);
-            a.mov(esp, 0x46_0100);
-            a.push(__dword_ptr[0x6_0010]);
+            body(a);
             a.jmp(again);
         });
         world.Cpu.AfterStateChange();
-        Assert.Equal(RunResult.Limit, world.Step(300));
-        Assert.Equal(0x1234_5678u, world.Read32(0x6_00fc));
     }
 }
