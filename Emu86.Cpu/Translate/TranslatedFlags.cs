@@ -81,6 +81,7 @@ internal sealed unsafe partial class Translator
                 return FlagFlow.Overwrites;
         }
         if (x.IsJccShortOrNear) return FlagFlow.Reads;
+        if (x.IsStringInstruction) return x.Mnemonic is Mnemonic.Lodsb or Mnemonic.Lodsd or Mnemonic.Stosb or Mnemonic.Stosd or Mnemonic.Movsb or Mnemonic.Movsw or Mnemonic.Movsd ? FlagFlow.Passes : FlagFlow.Looks;
         if (x.Mnemonic is Mnemonic.Lea or Mnemonic.Nop or Mnemonic.Xchg or Mnemonic.Div or Mnemonic.Idiv) return FlagFlow.Passes;
         FlagUse? use = FpuForm.Of(x)?.Flags ?? HostForm.Of(x, _intel)?.Flags;
         return use switch

@@ -227,7 +227,7 @@ internal sealed unsafe partial class Translator
                 ref readonly Instruction x = ref _decoded[_at];
                 offsets[n] = ResumePoint(n);
                 if (FlowOf(_at) == FlagFlow.Looks) SettleFlags();
-                bool done = !_faults[_at] && (Simple(x, i) || Stack(x, i) || SystemFlag(x, i) || X87(x, i) || Branch(x, i, out ended));
+                bool done = !_faults[_at] && (Simple(x, i) || Stack(x, i) || String(x, i) || SystemFlag(x, i) || X87(x, i) || Branch(x, i, out ended));
                 if (!done)
                 {
                     offsets[n] = 0;

@@ -31,6 +31,9 @@ internal sealed class RandomProgram
 
     private static readonly Code[] Codes = [.. Enum.GetValues<Code>().Where(IsUsable)];
 
+    private static readonly Code[] StringCodes =
+        [Code.Lodsb_AL_m8, Code.Lodsd_EAX_m32, Code.Stosb_m8_AL, Code.Stosd_m32_EAX, Code.Movsb_m8_m8, Code.Movsw_m16_m16, Code.Movsd_m32_m32, Code.Scasb_AL_m8, Code.Cmpsd_m32_m32];
+
     private static readonly Register[] Widest =
         [Register.EAX, Register.ECX, Register.EDX, Register.EBX, Register.EBP, Register.ESI, Register.EDI];
 
@@ -148,6 +151,9 @@ internal sealed class RandomProgram
                     _a.push(_random.Next(2) == 0 ? ds : fs);
                     _a.pop(new AssemblerRegister32(Free()));
                     break;
+                case 8:
+                    Strings();
+                    break;
                 default:
                     One();
                     break;
@@ -192,6 +198,36 @@ internal sealed class RandomProgram
         }
         _a.dec(__dword_ptr[LoopCounter]);
         _a.jnz(again);
+    }
+
+    /// <summary>String instructions in either direction, some of them repeated, some near the page that is not there.</summary>
+    private void Strings()
+    {
+        if (IsKept(Register.ESI) || IsKept(Register.EDI) || IsKept(Register.ECX) || IsKept(Register.EAX)) return;
+        _a.mov(esi, Data + (uint)_random.Next(0x10, 0x2010));
+        _a.mov(edi, Data + (uint)_random.Next(0x2800, 0x3f00));
+        if (_random.Next(4) == 0) _a.std();
+        for (int n = _random.Next(1, 5); n > 0; n--)
+        {
+            bool repeats = _random.Next(4) == 0;
+            if (repeats) _a.mov(ecx, _random.Next(40));
+            Code code = StringCodes[_random.Next(StringCodes.Length)];
+            Instruction x = code switch
+            {
+                Code.Lodsb_AL_m8 => Instruction.CreateLodsb(32),
+                Code.Lodsd_EAX_m32 => Instruction.CreateLodsd(32),
+                Code.Stosb_m8_AL => Instruction.CreateStosb(32),
+                Code.Stosd_m32_EAX => Instruction.CreateStosd(32),
+                Code.Movsb_m8_m8 => Instruction.CreateMovsb(32),
+                Code.Movsw_m16_m16 => Instruction.CreateMovsw(32),
+                Code.Movsd_m32_m32 => Instruction.CreateMovsd(32),
+                Code.Scasb_AL_m8 => Instruction.CreateScasb(32),
+                _ => Instruction.CreateCmpsd(32),
+            };
+            x.HasRepPrefix = repeats;
+            _a.AddInstruction(x);
+        }
+        _a.cld();
     }
 
     /// <summary>Changes the first instruction: MOV to another free register.</summary>
