@@ -1,7 +1,7 @@
 // `bandwidth`: what protection costs. Log kbit/s on an idle guest; seconds, processor time and guest MIPS of three jobs: protected, and
 // unprotected alone and beside an independent machine. All in one live process, whose backup is killed and started anew: how fast a
-// process runs depends on where its memory happens to lie (15 % here), so two processes cannot be compared. Hosts drift over minutes:
-// settings are compared within a round, and the rounds' ratios have a median.
+// process runs depends on where its memory happens to lie (15 % here), so two processes cannot be compared. A host that others share
+// takes 30 % more at one minute than at another: the shortest of many runs in turn is what protection itself costs.
 using System.Diagnostics;
 using System.Globalization;
 
@@ -13,6 +13,11 @@ internal static class BandwidthSoak
 
     /// <summary>Each job is done so often in a setting; the shortest of them counts.</summary>
     private const int Repeats = 3;
+
+    private const int WarmUps = 3;
+
+    /// <summary>The network jobs, whose time is mostly the network's, are done in so many rounds only.</summary>
+    private const int NetworkRounds = 3;
 
     private enum Setting
     {
@@ -44,7 +49,7 @@ internal static class BandwidthSoak
             {
                 bench.Set(setting);
                 if (setting == Setting.Protected && round == 0) (_, _, idleMips, idleKbits) = bench.Watch(() => bench.Rest(options.Duration));
-                for (int job = 0; job < GuestJob.All.Length; job++)
+                for (int job = 0; job < (round < NetworkRounds ? GuestJob.All.Length : 1); job++)
                 {
                     Cost cost = bench.Do(GuestJob.All[job]);
                     if (!costs.TryGetValue((setting, job), out List<Cost>? list)) costs.Add((setting, job), list = []);
@@ -55,9 +60,9 @@ internal static class BandwidthSoak
         }
         Console.WriteLine($"bandwidth: idle {options.Duration.TotalSeconds:F0} s: log {idleKbits:F1} kbit/s, {idleMips:F2} MIPS; target under {IdleKbitsMax:F0} kbit/s");
         for (int job = 0; job < GuestJob.All.Length; job++) Report(GuestJob.All[job].Name, s => costs[(s, job)]);
-        double slowdown = Slowdowns(s => costs[(s, 0)], Setting.Beside, c => c.Seconds).Median();
+        double slowdown = Shortest(s => costs[(s, 0)], Setting.Beside, c => c.Seconds);
         bool held = idleKbits < IdleKbitsMax && slowdown < SlowdownMax;
-        Console.WriteLine($"bandwidth: targets {(held ? "held" : "NOT held")} (idle under {IdleKbitsMax:F0} kbit/s; CPU job, median, protected less than {SlowdownMax * 100:F0} % slower than beside an independent machine)");
+        Console.WriteLine($"bandwidth: targets {(held ? "held" : "NOT held")} (idle under {IdleKbitsMax:F0} kbit/s; CPU job, shortest runs, protected less than {SlowdownMax * 100:F0} % slower than beside an independent machine)");
         return held ? 0 : 1;
     }
 
@@ -73,11 +78,14 @@ internal static class BandwidthSoak
         string Percents(Setting other, Func<Cost, double> value)
         {
             double[] all = Slowdowns(of, other, value);
-            return string.Create(CultureInfo.InvariantCulture, $"{all.Min() * 100:+0.0;-0.0}/{all.Median() * 100:+0.0;-0.0}/{all.Max() * 100:+0.0;-0.0} %");
+            return string.Create(CultureInfo.InvariantCulture, $"{Shortest(of, other, value) * 100:+0.0;-0.0} % (rounds {all.Min() * 100:+0.0;-0.0}/{all.Median() * 100:+0.0;-0.0}/{all.Max() * 100:+0.0;-0.0} %)");
         }
         string Against(Setting other) => $"{Percents(other, c => c.Seconds)}, processor {Percents(other, c => c.Processor)}";
-        Console.WriteLine($"bandwidth: {job}, protected, by how much longer, min/median/max of the rounds: beside another {Against(Setting.Beside)}; alone {Against(Setting.Alone)}");
+        Console.WriteLine($"bandwidth: {job}, protected, by how much longer, shortest runs (min/median/max of the rounds): beside another {Against(Setting.Beside)}; alone {Against(Setting.Alone)}");
     }
+
+    // What the shortest of all takes more than the other setting's.
+    private static double Shortest(Func<Setting, List<Cost>> of, Setting other, Func<Cost, double> value) => of(Setting.Protected).Min(value) / of(other).Min(value) - 1;
 
     // One for each round: what one setting takes more than the other.
     private static double[] Slowdowns(Func<Setting, List<Cost>> of, Setting other, Func<Cost, double> value) =>
@@ -116,14 +124,16 @@ internal static class BandwidthSoak
         public void Set(Setting setting)
         {
             _setting = setting;
-            bool isProtected = setting == Setting.Protected;
+            bool isProtected = setting == Setting.Protected, isNew = isProtected && _backup is null;
             if (!isProtected) _backup?.Signal(Side.SigKill);
-            if (isProtected && _backup is null) _backup = _pair.StartBackup();
+            if (isNew) _backup = _pair.StartBackup();
             if (!isProtected) _backup = null;
             for (var began = Stopwatch.StartNew(); _pair.StatusOfFirst("protected") != 0 != isProtected; Thread.Sleep(100))
             {
                 if (began.Elapsed > ToProtect) throw new SoakException($"the live side should be {(isProtected ? "protected" : "unprotected")} within {ToProtect.TotalSeconds:F0} s; {_live.Last()}");
             }
+            // Until its compilers are done a new backup is slower than the live side, which waits for it.
+            for (int n = 0; isNew && n < WarmUps; n++) GuestJob.All[0].Run(_shell, _pair.ExtraPort);
             Rest(TimeSpan.FromSeconds(3));
         }
 

@@ -66,6 +66,7 @@ public sealed class BackupCore
     private long _heartbeatAtUs;
     private long _echoSentUs;
     private ulong _reportedExecuted;
+    private long _acknowledgedUs;
     private int _connection;
     private Hello? _session;
     private CloneEndMessage? _cloneEnd;
@@ -125,7 +126,8 @@ public sealed class BackupCore
             _heartbeatAtUs = nowUs + _options.HeartbeatUs;
             Actions.Add(new(ActionKind.SendHeartbeat) { Message = new HeartbeatMessage(_session!.SessionId, false, _echoSentUs) });
         }
-        if (_replay.ExecutedLsn != _reportedExecuted) Acknowledge();
+        // Only the lag is measured by it: the next frontier's acknowledgement mostly says it as soon.
+        if (_replay.ExecutedLsn != _reportedExecuted && nowUs - _acknowledgedUs >= _options.FrontierUs) Acknowledge();
     }
 
     public void ConnectionClosed(long nowUs, int connection)
@@ -421,6 +423,7 @@ public sealed class BackupCore
     private void Acknowledge()
     {
         _reportedExecuted = _replay.ExecutedLsn;
+        _acknowledgedUs = _nowUs;
         Send(new AckMessage(_replay.ReceivedLsn, _replay.ExecutedLsn, _echoSentUs));
     }
 

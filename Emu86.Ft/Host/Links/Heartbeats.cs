@@ -116,10 +116,10 @@ public sealed class Heartbeats : IDisposable
             lock (_lock)
             {
                 long now = HostClock.NowUs;
-                bool lives = now - _publishedUs < _hangUs || now < Volatile.Read(ref _excusedUntilUs);
+                bool lives = _last is not null && (now - _publishedUs < _hangUs || now < Volatile.Read(ref _excusedUntilUs));
                 if (lives && now - _sentUs >= everyUs) Send();
                 // A little after the core should have sent its next one: mostly there is nothing to do then.
-                waitMs = (int)Math.Clamp((_sentUs + everyUs * 5 / 4 - now) / 1000, 1, _everyMs * 5 / 4);
+                waitMs = !lives ? _everyMs : (int)Math.Clamp((_sentUs + everyUs * 5 / 4 - now) / 1000, 1, _everyMs * 5 / 4);
             }
         }
     }
