@@ -70,7 +70,7 @@ public static class CommandLine
     private static readonly Option<string> DiskMode = Text("Replication", "--disks", "MODE", "replicated (default); shared (not built yet)");
     private static readonly Option<ulong?> Heartbeat = Number("Replication", "--heartbeat", "MS", "Between heartbeats (default 20)");
     private static readonly Option<ulong?> FailureTimeout = Number("Replication", "--failure-timeout", "MS", "Silence after which the other side is taken as lost (default 200)");
-    private static readonly Option<ulong?> MaxLag = Number("Replication", "--max-lag", "MS", "Execution lag of the backup at which the primary is slowed (default 250)");
+    private static readonly Option<ulong?> MaxLag = Number("Replication", "--max-lag", "MS", "Execution lag of the backup at which the primary is slowed (default 1000)");
     private static readonly Option<ulong?> HashEvery = Number("Replication", "--hash-every", "MS", "Guest time between state hashes (default 1000)");
     private static readonly Option<string> Name = Text("Replication", "--name", "GUEST", "The guest's name at the arbiter (default default)");
     private static readonly Option<bool> OverwriteDisk = Flag("Replication", "--overwrite-disk", "Backup: let another disk's image be overwritten");
@@ -200,7 +200,7 @@ public static class CommandLine
             Arbiter = p.GetValue(Arbiter)?["file:".Length..],
             HeartbeatMs = Milliseconds(p, Heartbeat, 20),
             FailureTimeoutMs = Milliseconds(p, FailureTimeout, 200),
-            MaxLagMs = Milliseconds(p, MaxLag, 250),
+            MaxLagMs = Milliseconds(p, MaxLag, 1000),
             HashEveryMs = Milliseconds(p, HashEvery, 1000),
             Name = p.GetValue(Name) ?? "default",
             ScrubSeconds = Seconds(p, Scrub, 300),

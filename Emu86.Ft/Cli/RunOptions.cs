@@ -111,7 +111,7 @@ public sealed record RunOptions
     public string? Arbiter { get; init; }
     public int HeartbeatMs { get; init; } = 20;
     public int FailureTimeoutMs { get; init; } = 200;
-    public int MaxLagMs { get; init; } = 250;
+    public int MaxLagMs { get; init; } = 1000;
     public int HashEveryMs { get; init; } = 1000;
     public string Name { get; init; } = "default";
     /// <summary>Bound of what a backup keeps for evidence of a divergence, in bytes.</summary>
