@@ -7,9 +7,9 @@ using static Emu86.Cpu.Translate.HostRegisters;
 namespace Emu86.Cpu.Translate;
 
 /// <summary>Where the guest's flags are: at least one is true or given.</summary>
-internal readonly record struct FlagState(bool InHost, bool InRax, FlagRecipe Recipe)
+internal readonly record struct FlagPlaces(bool InHost, bool InRax, FlagRecipe Recipe)
 {
-    public static readonly FlagState Rax = new(false, true, default);
+    public static readonly FlagPlaces Rax = new(false, true, default);
 }
 
 /// <summary>What an instruction does with the status flags.</summary>
@@ -34,7 +34,7 @@ internal sealed unsafe partial class Translator
     private readonly uint[] _writes = new uint[Trace.InstructionsMax];
     private readonly InstructionInfoFactory _info = new();
 
-    private FlagState _flags;
+    private FlagPlaces _flags;
 
     /// <summary>Finds the instructions whose flags need not be kept.</summary>
     private void PlanFlags()
@@ -177,5 +177,5 @@ internal sealed unsafe partial class Translator
     }
 
     /// <summary>An instruction has left the guest's flags in the host's.</summary>
-    private void FlagsWritten() => _flags = new FlagState(true, false, _recipes[_at]);
+    private void FlagsWritten() => _flags = new FlagPlaces(true, false, _recipes[_at]);
 }

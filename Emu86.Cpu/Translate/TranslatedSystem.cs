@@ -73,6 +73,6 @@ internal sealed unsafe partial class Translator
         _code.Put(Code.Shl_rm32_imm8, Register.EAX, 8);
         _code.Put(Code.Bt_rm32_imm8, Scratch32, 11);
         _code.Put(Code.Setb_rm8, Register.AL);
-        _flags = FlagState.Rax;
+        _flags = FlagPlaces.Rax;
     }
 }

@@ -68,7 +68,7 @@ internal sealed unsafe partial class Translator
     }
 
     /// <summary>Code that is written behind the straight way, with what is known where it is reached.</summary>
-    private readonly record struct ColdPart(ColdKind Kind, HostLabel Label, nint Step, FlagState Flags, FpuLast Fpu)
+    private readonly record struct ColdPart(ColdKind Kind, HostLabel Label, nint Step, FlagPlaces Flags, FpuLast Fpu)
     {
         public uint Exit { get; init; }
 
@@ -111,7 +111,7 @@ internal sealed unsafe partial class Translator
         _code.Begin(_memory.Writable + _memory.Used, _memory.Executable + _memory.Used);
         nuint steps = _stepsUsed;
         var first = (NativeStep*)(_steps + steps);
-        _flags = FlagState.Rax;
+        _flags = FlagPlaces.Rax;
         _fpuHeld = false;
         _fpuLast = default;
         _head = _code.NewLabel();
@@ -236,7 +236,7 @@ internal sealed unsafe partial class Translator
                     // One way out for a run of them: the engine does them all.
                     if (wasNative) _code.Jump(Refused(i));
                     // The engine comes back with the flags in rax, and anything in the x87 unit.
-                    _flags = FlagState.Rax;
+                    _flags = FlagPlaces.Rax;
                     _fpuHeld = false;
                     _fpuLast = default;
                     ended = n + 1 == (uint)instructions.Length;
@@ -296,7 +296,7 @@ internal sealed unsafe partial class Translator
         {
             _step = (NativeStep*)r.Step;
             NativeStep.OffsetsOf(_step)[r.Instruction] = (uint)_code.Length;
-            _flags = FlagState.Rax;
+            _flags = FlagPlaces.Rax;
             _fpuLast = default;
             _fpuHeld = !r.FpuHeld;
             Insn i = trace.Instructions[trace.Steps.Find(s => s.Block == (nint)_step->Block).First + (int)r.Instruction];
@@ -344,7 +344,7 @@ internal sealed unsafe partial class Translator
         nint site = _code.Here - 4;
         if (taken) (_step->TakenSite, _step->TakenEip) = (site, eip);
         else (_step->FallSite, _step->FallEip) = (site, eip);
-        _cold.Add(new ColdPart(ColdKind.Exit, label, (nint)_step, FlagState.Rax, default) { Exit = NativeExit.Link | (taken ? 0x100u : 0) });
+        _cold.Add(new ColdPart(ColdKind.Exit, label, (nint)_step, FlagPlaces.Rax, default) { Exit = NativeExit.Link | (taken ? 0x100u : 0) });
     }
 
     /// <summary>On to the linear address in <see cref="Place"/>. Each place has its own jump, or the host could not predict it.</summary>
