@@ -7,6 +7,9 @@ namespace Emu86.Ft.Host;
 /// <summary>One end of a serial cable.</summary>
 public interface ISerialTarget : IDisposable
 {
+    /// <summary>A file could not be written any further: what the guest said since is lost.</summary>
+    bool HasFailed { get; }
+
     /// <summary>A byte from the guest.</summary>
     void Put(byte value);
 
@@ -57,6 +60,8 @@ public static class SerialTargets
 
     private sealed class NullSerial : ISerialTarget
     {
+        public bool HasFailed => false;
+
         public void Put(byte value)
         {
         }
@@ -79,6 +84,9 @@ public static class SerialTargets
         private readonly byte[] _buffer = new byte[4096];
         private int _count;
         private bool _broken;
+
+        // A reader that has gone is no failure.
+        public bool HasFailed => _broken && failed is not null;
 
         public void Put(byte value)
         {

@@ -65,7 +65,9 @@ public sealed class Standalone(RunOptions options)
             _report.Say($"the run ended at count {machine.Position.Count}, before count {options.SaveSnapshotAt}: no snapshot was written");
             return ExitCode.Failure;
         }
-        return owner is { IsLost: true } ? ExitCode.HaltedByOther : ExitCodeOf(end, machine, world);
+        if (owner is { IsLost: true }) return ExitCode.HaltedByOther;
+        int code = ExitCodeOf(end, machine, world);
+        return code == ExitCode.Ok && serial.HasFailed ? ExitCode.Failure : code;
     }
 
     private StatusServer Serve(Endpoint at, Machine machine, InputQueue inputs, LiveLoop loop)

@@ -24,6 +24,9 @@ internal sealed class World : IDisposable
         _outputs = new WorldOutputs(options, serial, network);
     }
 
+    /// <summary>Output of the guest that had left was lost on this host (<see cref="ISerialTarget.HasFailed"/>).</summary>
+    public bool HasFailed => _serial.HasFailed;
+
     /// <summary>Everything must open now. Throws <see cref="HostException"/>.</summary>
     public static World Open(RunOptions options, InputQueue inputs, Report report)
     {
