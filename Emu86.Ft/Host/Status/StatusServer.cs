@@ -24,6 +24,9 @@ public sealed class StatusServer : IDisposable
     private const int CallersMax = 16;
     private const int TimeoutMs = 2000;
 
+    /// <summary>How long the end waits for answers on their way.</summary>
+    private const int AnswersMs = 300;
+
     private readonly LinkListener _listener;
     private readonly Func<StatusView> _view;
     private readonly Func<string, ControlAnswer?> _control;
@@ -48,7 +51,12 @@ public sealed class StatusServer : IDisposable
         });
     }
 
-    public void Dispose() => _listener.Dispose();
+    /// <summary>Answers that are on their way still leave: the program may be about to end because of them.</summary>
+    public void Dispose()
+    {
+        _listener.Dispose();
+        SpinWait.SpinUntil(() => Volatile.Read(ref _callers) == 0, AnswersMs);
+    }
 
     private void Serve(Socket caller)
     {
@@ -69,8 +77,8 @@ public sealed class StatusServer : IDisposable
                 string[] request = head[..head.IndexOf('\r')].Split(' ');
                 (int status, string type, string body) = request.Length == 3 ? Answer(request[0], request[1], head) : (400, "text/plain", "this is not an HTTP request\n");
                 byte[] content = Encoding.UTF8.GetBytes(body);
-                caller.Send(Encoding.ASCII.GetBytes($"HTTP/1.1 {status} {(HttpStatusCode)status}\r\nContent-Type: {type}; charset=utf-8\r\nContent-Length: {content.Length}\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n"));
-                for (int at = 0; at < content.Length;) at += caller.Send(content.AsSpan(at));
+                byte[] answer = [.. Encoding.ASCII.GetBytes($"HTTP/1.1 {status} {(HttpStatusCode)status}\r\nContent-Type: {type}; charset=utf-8\r\nContent-Length: {content.Length}\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n"), .. content];
+                for (int at = 0; at < answer.Length;) at += caller.Send(answer.AsSpan(at));
                 caller.Shutdown(SocketShutdown.Send);
             }
         }
