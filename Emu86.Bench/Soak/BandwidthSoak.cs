@@ -60,9 +60,10 @@ internal static class BandwidthSoak
         }
         Console.WriteLine($"bandwidth: idle {options.Duration.TotalSeconds:F0} s: log {idleKbits:F1} kbit/s, {idleMips:F2} MIPS; target under {IdleKbitsMax:F0} kbit/s");
         for (int job = 0; job < GuestJob.All.Length; job++) Report(GuestJob.All[job].Name, s => costs[(s, job)]);
-        double slowdown = Shortest(s => costs[(s, 0)], Setting.Beside, c => c.Seconds);
+        // The shortest runs are free of what the host does besides; the rounds' median keeps a lucky one from deciding.
+        double slowdown = double.Max(Shortest(s => costs[(s, 0)], Setting.Beside, c => c.Seconds), Slowdowns(s => costs[(s, 0)], Setting.Beside, c => c.Seconds).Median());
         bool held = idleKbits < IdleKbitsMax && slowdown < SlowdownMax;
-        Console.WriteLine($"bandwidth: targets {(held ? "held" : "NOT held")} (idle under {IdleKbitsMax:F0} kbit/s; CPU job, shortest runs, protected less than {SlowdownMax * 100:F0} % slower than beside an independent machine)");
+        Console.WriteLine($"bandwidth: targets {(held ? "held" : "NOT held")} (idle under {IdleKbitsMax:F0} kbit/s; CPU job, by the shortest runs and by the median of the rounds, protected less than {SlowdownMax * 100:F0} % slower than beside an independent machine)");
         return held ? 0 : 1;
     }
 
