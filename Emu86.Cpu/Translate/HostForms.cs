@@ -146,6 +146,13 @@ internal readonly record struct HostForm(FlagUse Flags, FirstOperand First)
     /// <summary>A bit offset in a register reaches beyond the memory operand: that form is left to the interpreter.</summary>
     private static bool IsBitTest(in Instruction x) => x.Op0Kind == OpKind.Register || x.Op1Kind == OpKind.Immediate8;
 
-    private static bool HasHigh(in Instruction x) =>
-        (x.Op0Kind == OpKind.Register && HostRegisters.IsHigh(x.Op0Register)) || HostRegisters.IsHigh(x.Op1Register);
+    /// <summary>Whether an operand is AH, CH, DH or BH.</summary>
+    internal static bool HasHigh(in Instruction x)
+    {
+        for (int n = 0; n < x.OpCount; n++)
+        {
+            if (x.GetOpKind(n) == OpKind.Register && HostRegisters.IsHigh(x.GetOpRegister(n))) return true;
+        }
+        return false;
+    }
 }

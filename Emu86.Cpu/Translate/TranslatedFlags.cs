@@ -55,7 +55,7 @@ internal sealed unsafe partial class Translator
             FlagFlow flow = FlowOf(n);
             bool isRead = flow is FlagFlow.Reads or FlagFlow.Changes;
             // Where the host's high bytes are in scratch registers a recipe has none.
-            if (isRead && HasHigh(x)) return default;
+            if (isRead && HostForm.HasHigh(x)) return default;
             if (changed && (isRead || flow == FlagFlow.Looks || MayLeave(x))) return default;
             if (flow is FlagFlow.Looks or FlagFlow.Changes or FlagFlow.Overwrites) return recipe;
             changed |= recipe.NeedsAny(_writes[n]);
@@ -99,15 +99,6 @@ internal sealed unsafe partial class Translator
     private bool MayLeave(in Instruction x) =>
         HasMemory(x) || x.IsStackInstruction || x.FlowControl != FlowControl.Next
         || (HostForm.Of(x, _intel) is null && x.Mnemonic is not (Mnemonic.Lea or Mnemonic.Nop));
-
-    private static bool HasHigh(in Instruction x)
-    {
-        for (int n = 0; n < x.OpCount; n++)
-        {
-            if (x.GetOpKind(n) == OpKind.Register && IsHigh(x.GetOpRegister(n))) return true;
-        }
-        return false;
-    }
 
     /// <summary>The general registers that an instruction may write, by number.</summary>
     private uint RegistersWritten(in Instruction x)
