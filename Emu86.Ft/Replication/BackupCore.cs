@@ -127,7 +127,7 @@ public sealed class BackupCore
             Actions.Add(new(ActionKind.SendHeartbeat) { Message = new HeartbeatMessage(_session!.SessionId, false, _echoSentUs) });
         }
         // Only the lag is measured by it: the next frontier's acknowledgement mostly says it as soon. What is told late counts as lag.
-        if (_replay.ExecutedLsn != _reportedExecuted && nowUs - _acknowledgedUs >= Math.Min(_options.FrontierUs, _options.MaxLagUs / 32)) Acknowledge();
+        if (_replay.ExecutedLsn != _reportedExecuted && nowUs - _acknowledgedUs >= Math.Min(2 * _options.FrontierUs, _options.MaxLagUs / 16)) Acknowledge();
     }
 
     public void ConnectionClosed(long nowUs, int connection)

@@ -72,6 +72,6 @@ public sealed record ProtocolOptions
         QuietInstructions = 200_000,
         QuietFrontierUs = Math.Min(40_000, maxLagMs * 400),
         // Each one costs a send, an acknowledgement or two and their wake-ups; an output that waits does not wait for this.
-        FrontierUs = Math.Min(20_000, maxLagMs * 100),
+        FrontierUs = Math.Min(40_000, maxLagMs * 100),
     };
 }

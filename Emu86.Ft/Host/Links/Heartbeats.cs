@@ -11,10 +11,10 @@ public sealed class Heartbeats : IDisposable
 {
     private sealed record Session(ReadOnlyMemory<byte> Key, EndPoint? To);
 
-    private const int PollUs = 50_000;
-
     private readonly Socket _socket;
-    private readonly int _everyMs;
+    private readonly int _everyUs;
+    private readonly int _patienceUs;
+    private readonly bool _isPatient;
     private readonly long _hangUs;
     private readonly Action<HeartbeatMessage> _received;
     private readonly Lock _lock = new();
@@ -27,10 +27,15 @@ public sealed class Heartbeats : IDisposable
 
     /// <param name="bind">Where to receive; port 0 on the primary.</param>
     /// <param name="options">Times.</param>
-    /// <param name="received">Called on the receiving thread with authenticated heartbeats only.</param>
-    public Heartbeats(IPEndPoint bind, ProtocolOptions options, Action<HeartbeatMessage> received)
+    /// <param name="isPatient">A primary's: it looks at the backup's heartbeats every two of them only, because each time its thread wakes
+    /// takes from the guest's processor. A backup's must see at once that the primary lives, and when it last did.</param>
+    /// <param name="received">Called on the thread with authenticated heartbeats only.</param>
+    public Heartbeats(IPEndPoint bind, ProtocolOptions options, bool isPatient, Action<HeartbeatMessage> received)
     {
-        _everyMs = (int)(options.HeartbeatUs / 1000);
+        _everyUs = (int)options.HeartbeatUs;
+        // Even after this the other side hears in time from an emulation thread that is busy with something long.
+        _patienceUs = (int)Math.Max(1000, Math.Min(2 * options.HeartbeatUs, options.FailureTimeoutUs / 5));
+        _isPatient = isPatient;
         _hangUs = options.FailureTimeoutUs;
         _received = received;
         _socket = new Socket(bind.AddressFamily, SocketType.Dgram, ProtocolType.Udp);
@@ -43,8 +48,7 @@ public sealed class Heartbeats : IDisposable
             _socket.Dispose();
             throw new HostException($"UDP port {bind} for heartbeats cannot be had: {e.Message}; choose another with --listen");
         }
-        new Thread(Receive) { IsBackground = true, Name = "heartbeats in" }.Start();
-        new Thread(Repeat) { IsBackground = true, Name = "heartbeats out", Priority = ThreadPriority.AboveNormal }.Start();
+        new Thread(Run) { IsBackground = true, Name = "heartbeats", Priority = ThreadPriority.AboveNormal }.Start();
     }
 
     /// <summary>A session begins (or goes on over a new connection).</summary>
@@ -107,38 +111,18 @@ public sealed class Heartbeats : IDisposable
         }
     }
 
-    private void Repeat()
-    {
-        long everyUs = _everyMs * 1000L;
-        for (int waitMs = _everyMs; !_isClosed;)
-        {
-            Thread.Sleep(waitMs);
-            lock (_lock)
-            {
-                long now = HostClock.NowUs;
-                bool lives = _last is not null && (now - _publishedUs < _hangUs || now < Volatile.Read(ref _excusedUntilUs));
-                if (lives && now - _sentUs >= everyUs) Send();
-                // A little after the core should have sent its next one: mostly there is nothing to do then.
-                waitMs = !lives ? _everyMs : (int)Math.Clamp((_sentUs + everyUs * 5 / 4 - now) / 1000, 1, _everyMs * 5 / 4);
-            }
-        }
-    }
-
-    private void Receive()
+    private void Run()
     {
         byte[] buffer = new byte[512];
         EndPoint any = new IPEndPoint(_socket.AddressFamily == AddressFamily.InterNetwork ? IPAddress.Any : IPAddress.IPv6Any, 0);
+        int waitUs = _everyUs;
         while (!_isClosed)
         {
             try
             {
+                if (_isPatient) Thread.Sleep(_patienceUs / 1000);
                 // Polling, not waiting in a receive: a closed socket gives its port back at once.
-                if (!_socket.Poll(PollUs, SelectMode.SelectRead)) continue;
-                EndPoint from = any;
-                int count = _socket.ReceiveFrom(buffer, ref from);
-                if (_session is not { } session || HeartbeatDatagram.Read(buffer.AsSpan(0, count), session.Key.Span) is not { } heartbeat) continue;
-                if (heartbeat.FromPrimary && !from.Equals(session.To)) _session = session with { To = from };
-                _received(heartbeat);
+                for (int us = _isPatient ? 0 : waitUs; _socket.Poll(us, SelectMode.SelectRead); us = 0) Receive(buffer, any);
             }
             catch (SocketException)
             {
@@ -148,6 +132,29 @@ public sealed class Heartbeats : IDisposable
             {
                 return;
             }
+            waitUs = Repeat();
+        }
+    }
+
+    private void Receive(byte[] buffer, EndPoint any)
+    {
+        EndPoint from = any;
+        int count = _socket.ReceiveFrom(buffer, ref from);
+        if (_session is not { } session || HeartbeatDatagram.Read(buffer.AsSpan(0, count), session.Key.Span) is not { } heartbeat) return;
+        if (heartbeat.FromPrimary && !from.Equals(session.To)) _session = session with { To = from };
+        _received(heartbeat);
+    }
+
+    /// <summary>Sends the last heartbeat again when it is due; how long nothing is to be sent, in microseconds.</summary>
+    private int Repeat()
+    {
+        lock (_lock)
+        {
+            long now = HostClock.NowUs;
+            bool lives = _last is not null && (now - _publishedUs < _hangUs || now < Volatile.Read(ref _excusedUntilUs));
+            if (lives && now - _sentUs >= _everyUs) Send();
+            // A little after the core should have sent its next one: mostly there is nothing to do then.
+            return !lives ? _everyUs : (int)Math.Clamp(_sentUs + (_everyUs * 5L / 4) - now, 1000, _everyUs * 5L / 4);
         }
     }
 }

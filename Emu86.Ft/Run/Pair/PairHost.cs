@@ -195,7 +195,8 @@ internal sealed class PairHost : IDisposable
         Owner.Dispose();
     }
 
-    private Heartbeats NewHeartbeats(IPEndPoint at) => new(at, Protocol, h => Queue.Post(() => Events!.Heartbeat(h)));
+    // Only a backup has a port that others must know.
+    private Heartbeats NewHeartbeats(IPEndPoint at) => new(at, Protocol, isPatient: at.Port == 0, h => Queue.Post(() => Events!.Heartbeat(h)));
 
     private void Ask(ArbiterRequest request)
     {
