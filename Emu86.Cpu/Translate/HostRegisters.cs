@@ -3,7 +3,8 @@
 //   EAX r8   ECX rcx   EDX rdx   EBX rbx   ESP r9   EBP rbp   ESI rsi   EDI rdi     (upper halves 0)
 //   rax      the status flags: AH as LAHF leaves them, AL = OF. CMP AL,-127 and SAHF bring them back.
 //   r12      Ctx*      r13 Ctx.CellBase      r14 instructions left to the limit
-//   r10, r11, r15      scratch
+//   r10, r11  scratch
+//   r15      addend of the window that is held (TranslatedWindows); scratch where none is
 //
 // ECX, EDX and EBX are where the host has CH, DH and BH and the shift count; EAX is not, so that LAHF is free to use.
 using Iced.Intel;
@@ -19,7 +20,7 @@ internal static class HostRegisters
 
     public const Register Scratch = Register.R11, Scratch32 = Register.R11D, Scratch8 = Register.R11L;
 
-    public const Register Second = Register.R15, Second32 = Register.R15D, Second8 = Register.R15L;
+    public const Register Second = Register.R15, Second32 = Register.R15D, Addend = Second;
 
     private static readonly Register[] Wide = [Register.R8, Register.RCX, Register.RDX, Register.RBX, Register.R9, Register.RBP, Register.RSI, Register.RDI];
 

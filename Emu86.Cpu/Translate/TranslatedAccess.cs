@@ -14,21 +14,23 @@ internal sealed unsafe partial class Translator
     /// <summary>By general register: which of its values in this trace it holds.</summary>
     private readonly uint[] _values = new uint[8];
 
-    /// <summary>Leaves the host address of the memory operand in <see cref="Place"/>, checked for the access. Spoils the scratch
+    /// <summary>Makes <see cref="_place"/> the host's operand for the memory operand, checked for the access. May spoil the scratch
     /// registers and the host's flags.</summary>
     private void Locate(in Instruction x, Insn* i, int size, bool read, bool write)
     {
+        if (x.MemoryBase != Register.None && InWindow(ExplicitAccess, x.MemoryBase - Register.EAX, (int)x.MemoryDisplacement32, size, write)) return;
         FreeFlags();
         Offset(x, Place);
-        bool flat = x.MemorySegment is Register.DS or Register.ES or Register.SS;
+        bool flat = IsFlat(x);
         if (!flat) AddSegment(Ctx.SegmentOf(_c, x.MemorySegment - Register.ES), i, size, read, write);
         if (flat && x.MemoryBase == Register.ESP && x.MemoryIndex == Register.None) Translate(i, size, write, StackCell, isShared: true);
-        else Translate(i, size, write, x.MemoryIndex != Register.None ? _memory.NewCell() : CellOf(x.MemorySegment, x.MemoryBase, x.MemoryDisplacement32, write), isShared: false);
+        else Translate(i, size, write, x.MemoryIndex != Register.None ? IndexedCell : CellOf(x.MemorySegment, x.MemoryBase, x.MemoryDisplacement32, write), isShared: false);
     }
 
     /// <summary>The same for <paramref name="displacement"/> bytes from ESP.</summary>
     private void LocateStack(Insn* i, int displacement, int size, bool write)
     {
+        if (InWindow(StackAccess, Gpr.Esp, displacement, size, write)) return;
         FreeFlags();
         _code.Put(Code.Lea_r32_m, Place32, At(Of64(Gpr.Esp), displacement));
         Translate(i, size, write, StackCell, isShared: true);
@@ -41,7 +43,14 @@ internal sealed unsafe partial class Translator
     private AccessCell* CellOf(Register segment, Register address, uint displacement, bool write)
     {
         uint about = address == Register.None ? displacement >> 12 : _values[address - Register.EAX];
-        ulong key = (ulong)(uint)segment << 48 | (ulong)(uint)address << 40 | (write ? 1UL << 32 : 0) | about;
+        return CellOf((ulong)(uint)segment << 48 | (ulong)(uint)address << 40 | (write ? 1UL << 32 : 0) | about);
+    }
+
+    /// <summary>The cell of the instruction at hand alone.</summary>
+    private AccessCell* IndexedCell => CellOf(1UL << 63 | (uint)_at);
+
+    private AccessCell* CellOf(ulong key)
+    {
         foreach ((ulong other, nint known) in _cells)
         {
             if (other == key) return (AccessCell*)known;
@@ -49,12 +58,6 @@ internal sealed unsafe partial class Translator
         AccessCell* cell = _memory.NewCell();
         _cells.Add((key, (nint)cell));
         return cell;
-    }
-
-    private void ForgetCells()
-    {
-        _cells.Clear();
-        Array.Clear(_values);
     }
 
     private void WroteRegisters(uint registers)
@@ -85,20 +88,23 @@ internal sealed unsafe partial class Translator
     private void AddSegment(Segment* s, Insn* i, int size, bool read, bool write)
     {
         HostLabel refused = Refused(i);
-        // In 64 bits: an operand that wraps around is beyond every limit.
-        _code.Put(Code.Lea_r64_m, Second, At(Place, size - 1));
+        _code.Put(Code.Mov_r32_rm32, Scratch32, Place32);
+        if (size > 1)
+        {
+            // An operand that wraps around is beyond every limit.
+            _code.Put(Code.Add_rm32_imm32, Scratch32, size - 1);
+            _code.JumpIf(Below, refused);
+        }
         if (read)
         {
-            _code.Put(Code.Mov_r32_rm32, Scratch32, Field(&s->ReadLast));
-            _code.Put(Code.Cmp_r64_rm64, Second, Scratch);
+            _code.Put(Code.Cmp_r32_rm32, Scratch32, Field(&s->ReadLast));
             _code.JumpIf(Above, refused);
             _code.Put(Code.Cmp_r32_rm32, Place32, Field(&s->ReadFirst));
             _code.JumpIf(Below, refused);
         }
         if (write)
         {
-            _code.Put(Code.Mov_r32_rm32, Scratch32, Field(&s->WriteLast));
-            _code.Put(Code.Cmp_r64_rm64, Second, Scratch);
+            _code.Put(Code.Cmp_r32_rm32, Scratch32, Field(&s->WriteLast));
             _code.JumpIf(Above, refused);
             _code.Put(Code.Cmp_r32_rm32, Place32, Field(&s->WriteFirst));
             _code.JumpIf(Below, refused);
@@ -114,16 +120,18 @@ internal sealed unsafe partial class Translator
         return label;
     }
 
-    /// <summary>Linear address → host address. The operand lies within the page of the cell, or a second try asks the TLB.</summary>
+    /// <summary>Linear address in <see cref="Place"/> → host address. The operand lies within the page of the cell, or a second try
+    /// asks the TLB.</summary>
     private void Translate(Insn* i, int size, bool write, AccessCell* cell, bool isShared)
     {
-        _code.Put(Code.Lea_r64_m, Second, new MemoryOperand(Place, Cells));
-        _code.Put(Code.Sub_r64_rm64, Second, InCell(&cell->Tag));
-        _code.Put(Code.Cmp_rm64_imm32, Second, 4096 - size);
+        _code.Put(Code.Lea_r64_m, Scratch, new MemoryOperand(Place, Cells));
+        _code.Put(Code.Sub_r64_rm64, Scratch, InCell(&cell->Tag));
+        _code.Put(Code.Cmp_rm64_imm32, Scratch, 4096 - size);
         HostLabel other = _code.NewLabel(), back = _code.NewLabel();
         _code.JumpIf(Above, other);
         _code.Put(Code.Add_r64_rm64, Place, InCell(&cell->Addend));
         _code.Place(back);
+        _place = At(Place);
         _cold.Add(Part(ColdKind.Access, other) with
         {
             Exit = NativeExit.Miss | (uint)size << 8 | (write ? 0x8000u : 0) | (uint)i->Index << 16,
@@ -137,10 +145,19 @@ internal sealed unsafe partial class Translator
     private void SecondTry(in ColdPart part)
     {
         int size = (int)(part.Exit >> 8 & 0x7f);
+        // A window may be held.
+        _code.Put(Code.Push_r64, Addend);
+        AskTlb(part, size);
+        _code.Put(Code.Pop_r64, Addend);
+        _code.JumpIf(Equal, part.Back);
+    }
+
+    /// <summary>With the linear address in <see cref="Place"/>: ZF = 1 and the host's there, and the cell filled, when the TLB admits it.</summary>
+    private void AskTlb(in ColdPart part, int size)
+    {
         _code.Put(Code.Lea_r32_m, Second32, At(Place, size - 1));
         _code.Put(Code.Lea_r64_m, Scratch, InCell((void*)part.Cell));
         _code.Call(_fillThunks[(int)part.Use]);
-        _code.JumpIf(Equal, part.Back);
     }
 
     private static MemoryOperand InCell(void* field) => new(Register.RIP, (long)field, 8);

@@ -17,12 +17,12 @@ internal sealed unsafe partial class Translator
             case Code.Push_r32:
             case Code.Push_rm32 when x.Op0Kind == OpKind.Register:
                 LocateStack(i, -4, 4, write: true);
-                _code.Put(Code.Mov_rm32_r32, At(Place), Same(x.Op0Register));
+                _code.Put(Code.Mov_rm32_r32, _place, Same(x.Op0Register));
                 MoveStack(-4);
                 return true;
             case Code.Pushd_imm8 or Code.Pushd_imm32:
                 LocateStack(i, -4, 4, write: true);
-                _code.Put(Code.Mov_rm32_imm32, At(Place), (int)i->Imm);
+                _code.Put(Code.Mov_rm32_imm32, _place, (int)i->Imm);
                 MoveStack(-4);
                 return true;
             case Code.Push_rm32 when IsLocatable(x):
@@ -30,22 +30,25 @@ internal sealed unsafe partial class Translator
                 KeepValue();
                 LocateStack(i, -4, 4, write: true);
                 _code.Put(Code.Mov_r32_rm32, Scratch32, Field(&_c->NativeValue));
-                _code.Put(Code.Mov_rm32_r32, At(Place), Scratch32);
+                _code.Put(Code.Mov_rm32_r32, _place, Scratch32);
                 MoveStack(-4);
                 return true;
             case Code.Pop_r32:
             case Code.Pop_rm32 when x.Op0Kind == OpKind.Register:
                 LocateStack(i, 0, 4, write: false);
+                _code.Put(Code.Mov_r32_rm32, Same(x.Op0Register), _place);
                 // POP ESP: the value is what stays.
-                MoveStack(4);
-                _code.Put(Code.Mov_r32_rm32, Same(x.Op0Register), At(Place));
+                if (x.Op0Register != Register.ESP) MoveStack(4);
                 return true;
             case Code.Leaved:
-                FreeFlags();
-                _code.Put(Code.Mov_r32_rm32, Place32, Of32(Gpr.Ebp));
-                Translate(i, 4, write: false, CellOf(Register.SS, Register.EBP, 0, write: false), isShared: false);
+                if (!InWindow(StackAccess, Gpr.Ebp, 0, 4, write: false))
+                {
+                    FreeFlags();
+                    _code.Put(Code.Mov_r32_rm32, Place32, Of32(Gpr.Ebp));
+                    Translate(i, 4, write: false, CellOf(Register.SS, Register.EBP, 0, write: false), isShared: false);
+                }
                 _code.Put(Code.Lea_r32_m, StackPointer32, At(Of64(Gpr.Ebp), 4));
-                _code.Put(Code.Mov_r32_rm32, Of32(Gpr.Ebp), At(Place));
+                _code.Put(Code.Mov_r32_rm32, Of32(Gpr.Ebp), _place);
                 return true;
             default:
                 return false;
@@ -68,8 +71,8 @@ internal sealed unsafe partial class Translator
                 return true;
             case Code.Retnd or Code.Retnd_imm16:
                 LocateStack(i, 0, 4, write: false);
+                _code.Put(Code.Mov_r32_rm32, Place32, _place);
                 MoveStack(4 + (ushort)i->Imm);
-                _code.Put(Code.Mov_r32_rm32, Place32, At(Place));
                 ToPlace();
                 return true;
             case Code.Jmp_rm32 when x.Op0Kind == OpKind.Register:
@@ -79,7 +82,7 @@ internal sealed unsafe partial class Translator
                 return true;
             case Code.Jmp_rm32 when IsLocatable(x):
                 Locate(x, i, 4, read: true, write: false);
-                _code.Put(Code.Mov_r32_rm32, Place32, At(Place));
+                _code.Put(Code.Mov_r32_rm32, Place32, _place);
                 ToPlace();
                 return true;
             case Code.Call_rm32 when x.Op0Kind == OpKind.Register:
@@ -126,7 +129,7 @@ internal sealed unsafe partial class Translator
     private void To(uint eip)
     {
         if (_expected is null) GoOn(eip, taken: true);
-        else if (_closes) GoBack();
+        else if (_closes) _code.Jump(Again());
     }
 
     /// <summary>On to the linear address in <see cref="Place"/>: the return that the trace expects, or whatever the jump cache has.</summary>
@@ -140,11 +143,12 @@ internal sealed unsafe partial class Translator
             Lookup();
             return;
         }
+        FreeFlags();
         HostLabel other = _code.NewLabel();
         _code.Put(Code.Cmp_rm32_imm32, Place32, (int)expected);
         _code.JumpIf(NotEqual, other);
         _cold.Add(Part(ColdKind.SideLookup, other));
-        if (_closes) GoBack();
+        if (_closes) _code.Jump(Again());
     }
 
     /// <summary>A branch: with a side exit where the trace goes on, else with two ends. The condition is in the host's flags, and the
@@ -153,15 +157,21 @@ internal sealed unsafe partial class Translator
     {
         uint fall = _eip + i->Next, taken = x.NearBranch32;
         HostLabel other = _code.NewLabel();
-        if (_expected is null || _closes)
+        if (_closes)
+        {
+            HostLabel again = Again();
+            bool isBack = taken == _expected;
+            _code.JumpIf(isBack ? condition : condition ^ 1, again);
+            SettleFlags();
+            Continue(isBack ? fall : taken, taken: !isBack);
+            return;
+        }
+        if (_expected is null)
         {
             SettleFlags();
             KeepFpuLast();
-            bool isBack = _closes && taken == _expected;
-            _code.JumpIf(condition, isBack ? _head : other);
-            if (_closes && !isBack) _code.Jump(_head);
-            else Continue(fall, taken: false);
-            if (isBack) return;
+            _code.JumpIf(condition, other);
+            Continue(fall, taken: false);
             _code.Place(other);
             Continue(taken, taken: true);
             return;
@@ -176,14 +186,14 @@ internal sealed unsafe partial class Translator
     /// <summary>Pushes the address of the next instruction; the place has been checked.</summary>
     private void PushNext(Insn* i)
     {
-        _code.Put(Code.Mov_rm32_imm32, At(Place), (int)(_eip + i->Next));
+        _code.Put(Code.Mov_rm32_imm32, _place, (int)(_eip + i->Next));
         MoveStack(-4);
     }
 
     /// <summary>Loads the located value and keeps it while another place is checked.</summary>
     private void KeepValue()
     {
-        _code.Put(Code.Mov_r32_rm32, Place32, At(Place));
+        _code.Put(Code.Mov_r32_rm32, Place32, _place);
         _code.Put(Code.Mov_rm32_r32, Field(&_c->NativeValue), Place32);
     }
 }

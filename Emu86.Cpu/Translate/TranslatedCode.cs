@@ -94,6 +94,12 @@ internal sealed unsafe class TranslatedCode
 
     private void Ask(Block* block)
     {
+        // Code in a device's window, or where there is no memory, is the interpreter's.
+        if (_processor.Memory.ReadPages[(uint)block->Key >> 12] == 0)
+        {
+            block->First->Fn = block->First->Plain;
+            return;
+        }
         _queue.Ask(_traces.From(block, _queue.Generation));
         if (_processor.TranslationWanted is { } wanted) wanted();
         else _queue.TranslateNext();

@@ -34,25 +34,31 @@ internal sealed unsafe partial class Translator
     private readonly uint[] _writes = new uint[Trace.InstructionsMax];
     private readonly InstructionInfoFactory _info = new();
 
+    private readonly FlagFlow[] _flows = new FlagFlow[Trace.InstructionsMax];
+
     private FlagPlaces _flags;
 
     /// <summary>Finds the instructions whose flags need not be kept.</summary>
-    private void PlanFlags()
+    private void PlanFlags(bool closes)
     {
-        for (int n = 0; n < _count; n++) _writes[n] = RegistersWritten(_decoded[n]);
-        for (int n = 0; n < _count; n++) _recipes[n] = FlowOf(n) == FlagFlow.Overwrites ? LastingRecipe(n) : default;
+        for (int n = 0; n < _count; n++) (_writes[n], _flows[n]) = (RegistersWritten(_decoded[n]), FlowOf(n));
+        for (int n = 0; n < _count; n++) _recipes[n] = _flows[n] == FlagFlow.Overwrites ? LastingRecipe(n, closes) : default;
     }
 
     /// <summary>The recipe, if whatever may look at the flags until they are overwritten finds its registers unchanged.</summary>
-    private FlagRecipe LastingRecipe(int from)
+    private FlagRecipe LastingRecipe(int from, bool closes)
     {
         FlagRecipe recipe = FlagRecipe.Of(_decoded[from]);
         if (recipe.Source == FlagSource.None) return default;
         bool changed = false;
-        for (int n = from + 1; n < _count; n++)
+        int end = closes ? _count + from : _count;
+        for (int at = from + 1; at < end; at++)
         {
+            int n = at % _count;
             ref readonly Instruction x = ref _decoded[n];
-            FlagFlow flow = FlowOf(n);
+            FlagFlow flow = _flows[n];
+            // The beginning of a trace that begins again may leave.
+            if (n == 0 && changed) return default;
             bool isRead = flow is FlagFlow.Reads or FlagFlow.Changes;
             // Where the host's high bytes are in scratch registers a recipe has none.
             if (isRead && HostForm.HasHigh(x)) return default;

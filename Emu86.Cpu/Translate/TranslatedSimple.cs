@@ -88,7 +88,8 @@ internal sealed unsafe partial class Translator
             {
                 bool changed = n == 0 && form.First != FirstOperand.Read;
                 if (changed) whole = Whole(guest);
-                mapped = HighByte(guest, n == 0 ? Scratch32 : Second32, changed);
+                // Of two, neither is in memory.
+                mapped = HighByte(guest, n == 0 || memory ? Scratch32 : Place32, changed);
             }
             if (n == 0) host.Op0Register = mapped;
             else host.Op1Register = mapped;
@@ -105,13 +106,13 @@ internal sealed unsafe partial class Translator
     }
 
     /// <summary>Gives the host's instruction the checked place as its memory operand.</summary>
-    private static void AtPlace(ref Instruction host)
+    private void AtPlace(ref Instruction host)
     {
-        host.MemoryBase = Place;
-        host.MemoryIndex = Register.None;
+        host.MemoryBase = _place.Base;
+        host.MemoryIndex = _place.Index;
         host.MemoryIndexScale = 1;
-        host.MemoryDisplacement64 = 0;
-        host.MemoryDisplSize = 0;
+        host.MemoryDisplacement64 = (ulong)_place.Displacement;
+        host.MemoryDisplSize = _place.DisplSize;
         host.SegmentPrefix = Register.None;
     }
 
@@ -121,7 +122,7 @@ internal sealed unsafe partial class Translator
         FreeFlags();
         _code.Put(Code.Mov_r32_rm32, scratch, Whole(guest));
         _code.Put(changed ? Code.Ror_rm32_imm8 : Code.Shr_rm32_imm8, scratch, 8);
-        return scratch == Scratch32 ? Scratch8 : Second8;
+        return scratch == Scratch32 ? Scratch8 : Register.R10L;
     }
 
     /// <summary>The same instruction for 64-bit mode, without prefixes that mean nothing on one processor.</summary>
@@ -164,8 +165,8 @@ internal sealed unsafe partial class Translator
         }
         Locate(x, i, size, read: true, write: true);
         // Not XCHG: that locks the host's bus.
-        _code.Put(load, scratch, At(Place));
-        _code.Put(store, At(Place), Same(other));
+        _code.Put(load, scratch, _place);
+        _code.Put(store, _place, Same(other));
         _code.Put(load, Same(other), scratch);
         return true;
     }
@@ -193,7 +194,7 @@ internal sealed unsafe partial class Translator
         if (!_intel || x.Code is not (Code.Mul_rm32 or Code.Imul_rm32)) return false;
         if (memory) Locate(x, i, 4, read: true, write: false);
         _code.Put(Code.Mov_r32_rm32, Register.EAX, Of32(Gpr.Eax));
-        if (memory) _code.Put(x.Code, At(Place));
+        if (memory) _code.Put(x.Code, _place);
         else _code.Put(x.Code, Same(x.Op0Register));
         _code.Put(Code.Mov_r32_rm32, Of32(Gpr.Eax), Register.EAX);
         FlagsWritten();
@@ -207,7 +208,8 @@ internal sealed unsafe partial class Translator
         if (memory)
         {
             Locate(x, i, 4, read: true, write: false);
-            _code.Put(Code.Mov_r32_rm32, Place32, At(Place));
+            FreeFlags();
+            _code.Put(Code.Mov_r32_rm32, Place32, _place);
         }
         else
         {

@@ -17,16 +17,16 @@ internal sealed unsafe partial class Translator
                 int loaded = x.Op0Register.GetSize();
                 Upwards(i);
                 LocateSource(x, i, loaded);
-                if (loaded == 1) _code.Put(Code.Mov_r8_rm8, Same(Register.AL), At(Place));
-                else _code.Put(Code.Mov_r32_rm32, Of32(Gpr.Eax), At(Place));
+                if (loaded == 1) _code.Put(Code.Mov_r8_rm8, Same(Register.AL), _place);
+                else _code.Put(Code.Mov_r32_rm32, Of32(Gpr.Eax), _place);
                 Step(Register.RSI, loaded);
                 return true;
             case Code.Stosb_m8_AL or Code.Stosd_m32_EAX when x.Op0Kind == OpKind.MemoryESEDI:
                 int stored = x.Op1Register.GetSize();
                 Upwards(i);
                 LocateDestination(i, stored);
-                if (stored == 1) _code.Put(Code.Mov_rm8_r8, At(Place), Same(Register.AL));
-                else _code.Put(Code.Mov_rm32_r32, At(Place), Of32(Gpr.Eax));
+                if (stored == 1) _code.Put(Code.Mov_rm8_r8, _place, Same(Register.AL));
+                else _code.Put(Code.Mov_rm32_r32, _place, Of32(Gpr.Eax));
                 Step(Register.RDI, stored);
                 return true;
             case Code.Movsb_m8_m8 or Code.Movsw_m16_m16 or Code.Movsd_m32_m32 when x.Op0Kind == OpKind.MemoryESEDI && IsSource(x, 1):
@@ -38,11 +38,11 @@ internal sealed unsafe partial class Translator
                 };
                 Upwards(i);
                 LocateSource(x, i, size);
-                _code.Put(load, Scratch32, At(Place));
+                _code.Put(load, Scratch32, _place);
                 _code.Put(Code.Mov_rm32_r32, Field(&_c->NativeValue), Scratch32);
                 LocateDestination(i, size);
                 _code.Put(Code.Mov_r32_rm32, Scratch32, Field(&_c->NativeValue));
-                _code.Put(store, At(Place), value);
+                _code.Put(store, _place, value);
                 Step(Register.RSI, size);
                 Step(Register.RDI, size);
                 return true;

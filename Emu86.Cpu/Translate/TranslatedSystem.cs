@@ -23,17 +23,21 @@ internal sealed unsafe partial class Translator
                 return true;
             case Code.Pushfd:
                 LocateStack(i, -4, 4, write: true);
+                FreeFlags();
+                // The place may be one scratch register or the window.
+                Register other = _place.Base == Place ? Second32 : Place32;
+                if (other == Second32) _window = NoWindow;
                 // EFLAGS 7:0 from AH, OF from AL, the rest from the state.
                 _code.Put(Code.Mov_r32_rm32, Scratch32, Register.EAX);
                 _code.Put(Code.Shr_rm32_imm8, Scratch32, 8);
                 _code.Put(Code.And_rm32_imm32, Scratch32, (int)(Flags.Status & 0xff));
-                _code.Put(Code.Movzx_r32_rm8, Second32, Register.AL);
-                _code.Put(Code.Shl_rm32_imm8, Second32, 11);
-                _code.Put(Code.Or_r32_rm32, Scratch32, Second32);
-                _code.Put(Code.Mov_r32_rm32, Second32, Field(&_c->S.SystemFlags));
-                _code.Put(Code.And_rm32_imm32, Second32, unchecked((int)~(Flags.Rf | Flags.Vm)));
-                _code.Put(Code.Or_r32_rm32, Scratch32, Second32);
-                _code.Put(Code.Mov_rm32_r32, At(Place), Scratch32);
+                _code.Put(Code.Movzx_r32_rm8, other, Register.AL);
+                _code.Put(Code.Shl_rm32_imm8, other, 11);
+                _code.Put(Code.Or_r32_rm32, Scratch32, other);
+                _code.Put(Code.Mov_r32_rm32, other, Field(&_c->S.SystemFlags));
+                _code.Put(Code.And_rm32_imm32, other, unchecked((int)~(Flags.Rf | Flags.Vm)));
+                _code.Put(Code.Or_r32_rm32, Scratch32, other);
+                _code.Put(Code.Mov_rm32_r32, _place, Scratch32);
                 MoveStack(-4);
                 return true;
             case Code.Popfd when IsRing0:
@@ -43,7 +47,7 @@ internal sealed unsafe partial class Translator
                 // It writes 16 bits (docs/engine.md).
                 LocateStack(i, -4, 2, write: true);
                 _code.Put(Code.Movzx_r32_rm16, Scratch32, Field(&Ctx.SegmentOf(_c, x.Op0Register - Register.ES)->Selector));
-                _code.Put(Code.Mov_rm16_r16, At(Place), Register.R11W);
+                _code.Put(Code.Mov_rm16_r16, _place, Register.R11W);
                 MoveStack(-4);
                 return true;
             default:
@@ -55,19 +59,20 @@ internal sealed unsafe partial class Translator
     private void PopFlags(Insn* i)
     {
         LocateStack(i, 0, 4, write: false);
+        FreeFlags();
         HostLabel refused = Refused(i), closed = _code.NewLabel();
-        _code.Put(Code.Mov_r32_rm32, Scratch32, At(Place));
-        _code.Put(Code.Mov_r32_rm32, Second32, Scratch32);
-        _code.Put(Code.Xor_r32_rm32, Second32, Field(&_c->S.SystemFlags));
-        _code.Put(Code.Test_rm32_imm32, Second32, (int)PoppedSystemFlags);
+        _code.Put(Code.Mov_r32_rm32, Scratch32, _place);
+        _code.Put(Code.Mov_r32_rm32, Place32, Scratch32);
+        _code.Put(Code.Xor_r32_rm32, Place32, Field(&_c->S.SystemFlags));
+        _code.Put(Code.Test_rm32_imm32, Place32, (int)PoppedSystemFlags);
         _code.JumpIf(NotEqual, refused);
         _code.Put(Code.Test_rm32_imm32, Scratch32, (int)Flags.If);
         _code.JumpIf(Equal, closed);
         _code.Put(Code.Cmp_rm8_imm8, Field(&_c->S.IntrPin), 0);
         _code.JumpIf(NotEqual, refused);
         _code.Place(closed);
-        _code.Put(Code.And_rm32_imm32, Second32, (int)Flags.If);
-        _code.Put(Code.Xor_rm32_r32, Field(&_c->S.SystemFlags), Second32);
+        _code.Put(Code.And_rm32_imm32, Place32, (int)Flags.If);
+        _code.Put(Code.Xor_rm32_r32, Field(&_c->S.SystemFlags), Place32);
         MoveStack(4);
         _code.Put(Code.Mov_r32_rm32, Register.EAX, Scratch32);
         _code.Put(Code.Shl_rm32_imm8, Register.EAX, 8);

@@ -93,7 +93,8 @@ internal sealed unsafe partial class Translator
         if (!IsLocatable(x)) return false;
         HoldFpu(i);
         Locate(x, i, 2, read: true, write: false);
-        _code.Put(Code.Movzx_r32_rm16, Scratch32, At(Place));
+        FreeFlags();
+        _code.Put(Code.Movzx_r32_rm16, Scratch32, _place);
         _code.Put(Code.Not_rm32, Scratch32);
         _code.Put(Code.Test_rm32_imm32, Scratch32, 0x3f);
         _code.JumpIf(NotEqual, Refused(i));

@@ -17,7 +17,10 @@ internal sealed unsafe partial class Translator
     public const uint ModeNeeded = BlockMode.Code32 | BlockMode.Stack32 | BlockMode.Flat | BlockMode.FlatCode | BlockMode.Protected;
 
     /// <summary>Host bytes that no guest instruction exceeds, cold part included, and cells.</summary>
-    private const int InstructionBytesMax = 512, InstructionCellsMax = 2;
+    private const int InstructionBytesMax = 512, InstructionCellsMax = 4;
+
+    /// <summary>A trace is translated up to so many times (<see cref="Pass"/>).</summary>
+    private const int PassesMax = 3;
 
     private const nuint StepBytes = 16u << 20;
 
@@ -30,6 +33,10 @@ internal sealed unsafe partial class Translator
     private readonly byte* _steps;
     private readonly List<ColdPart> _cold = [];
     private readonly List<Resumption> _resumptions = [];
+    private readonly List<PlainResumption> _plainResumptions = [];
+
+    /// <summary>By instruction of the trace: where its translation without windows is, from the beginning of the code.</summary>
+    private readonly uint[] _plainAt = new uint[Trace.InstructionsMax];
     private nuint _stepsUsed;
 
     // The trace at hand: its instructions, which of them fault whatever their operands are, and how many there are.
@@ -41,6 +48,9 @@ internal sealed unsafe partial class Translator
 
     /// <summary>The step at hand, and the number of the instruction at hand in the trace.</summary>
     private NativeStep* _step;
+
+    /// <summary>The first step of the translation without windows.</summary>
+    private NativeStep* _plainSteps;
     private uint _eip;
     private int _at;
 
@@ -51,6 +61,29 @@ internal sealed unsafe partial class Translator
     private bool _closes;
     private HostLabel _head;
 
+    /// <summary>Which of the trace's translations is written.</summary>
+    private Pass _pass;
+
+    /// <summary>What holds where the trace begins again, and the code there.</summary>
+    private LoopStart _loopStart;
+    private HostLabel _loop;
+    private bool _loops, _usesWindows;
+
+    private enum Pass : byte
+    {
+        /// <summary>From the trace's beginning, where nothing is known.</summary>
+        First,
+
+        /// <summary>Again, with what is known at the end of the first.</summary>
+        Loop,
+
+        /// <summary>Without windows: entered in the middle, where a window is not admitted or the engine comes back.</summary>
+        Plain,
+    }
+
+    /// <summary>What a trace that begins again need not find out again.</summary>
+    private readonly record struct LoopStart(FlagPlaces Flags, bool FpuHeld, int Window);
+
     /// <summary>Why there is code behind the straight way.</summary>
     private enum ColdKind : byte
     {
@@ -59,6 +92,9 @@ internal sealed unsafe partial class Translator
 
         /// <summary>A cell did not admit an access: the TLB may.</summary>
         Access,
+
+        /// <summary>A cell did not admit a window: the TLB may.</summary>
+        Window,
 
         /// <summary>On to another trace at a known address.</summary>
         Side,
@@ -79,6 +115,15 @@ internal sealed unsafe partial class Translator
 
         public CellUse Use { get; init; }
 
+        /// <summary>A window's bytes, where it begins, and the instruction of the trace that opens it.</summary>
+        public int Size { get; init; }
+
+        public int Register { get; init; }
+
+        public int Displacement { get; init; }
+
+        public int Instruction { get; init; }
+
         /// <summary>The address of a side exit, and whether a branch was taken.</summary>
         public uint Eip { get; init; }
 
@@ -87,6 +132,9 @@ internal sealed unsafe partial class Translator
 
     /// <summary>Where the engine comes in while the straight way has flags in the host's, or x87 registers in its unit.</summary>
     private readonly record struct Resumption(nint Step, uint Instruction, HostLabel Body, bool FlagsInHost, bool FpuHeld);
+
+    /// <summary>Where the engine comes in while the straight way has a window: it goes on without.</summary>
+    private readonly record struct PlainResumption(nint Step, uint Instruction, int At);
 
     public Translator(Ctx* c, CodeMemory memory, TranslatedFpu fpu, bool intel)
     {
@@ -101,8 +149,8 @@ internal sealed unsafe partial class Translator
 
     /// <summary>Whether there is room for one more trace.</summary>
     public bool HasRoom =>
-        _memory.HasRoom((Trace.InstructionsMax + 1) * InstructionBytesMax, (Trace.InstructionsMax + 1) * InstructionCellsMax)
-        && _stepsUsed + (Trace.InstructionsMax * sizeof(uint)) + (Trace.StepsMax * (nuint)(sizeof(NativeStep) + 16)) <= StepBytes;
+        _memory.HasRoom(PassesMax * (Trace.InstructionsMax + 1) * InstructionBytesMax, PassesMax * (Trace.InstructionsMax + 1) * InstructionCellsMax)
+        && _stepsUsed + (PassesMax * ((Trace.InstructionsMax * sizeof(uint)) + (Trace.StepsMax * (nuint)(sizeof(NativeStep) + 16)))) <= StepBytes;
 
     /// <summary>Translates a trace; the address of its code, 0 when too little of it could be.</summary>
     public nint Translate(Trace trace)
@@ -111,27 +159,11 @@ internal sealed unsafe partial class Translator
         _code.Begin(_memory.Writable + _memory.Used, _memory.Executable + _memory.Used);
         nuint steps = _stepsUsed;
         var first = (NativeStep*)(_steps + steps);
-        _flags = FlagPlaces.Rax;
-        _fpuHeld = false;
-        _fpuLast = default;
+        _loops = _usesWindows = false;
         _head = _code.NewLabel();
-        _code.Place(_head);
-        _code.Put(Code.Sub_rm64_imm32, Left, _count);
-        HostLabel over = _code.NewLabel();
-        _code.JumpIf(Less, over);
-        uint rest = (uint)_count, interpreted = 0;
-        for (int n = 0; n < trace.Steps.Count; n++)
-        {
-            TraceStep at = trace.Steps[n];
-            rest -= (uint)at.Count;
-            BeginStep(at, rest);
-            if (n == 0) AddExit(over, NativeExit.Limit);
-            bool isLast = n + 1 == trace.Steps.Count;
-            _closes = isLast && trace.Closes;
-            _expected = !isLast ? trace.Steps[n + 1].Eip : _closes ? trace.Steps[0].Eip : null;
-            uint left = Step(CollectionsMarshal.AsSpan(trace.Instructions).Slice(at.First, at.Count));
-            if (n == 0) interpreted = left;
-        }
+        uint interpreted = Write(trace, Pass.First);
+        if (_loops) _ = Write(trace, Pass.Loop);
+        if (_usesWindows) WritePlain(trace);
         Resumptions(trace);
         for (int n = 0; n < _cold.Count; n++) Cold(_cold[n]);
         _code.Finish();
@@ -143,6 +175,42 @@ internal sealed unsafe partial class Translator
         nint entry = first->Code;
         _memory.Take((nuint)_code.Length);
         return entry;
+    }
+
+    /// <summary>Writes the trace once; how many instructions of its first block are left to the interpreter.</summary>
+    private uint Write(Trace trace, Pass pass)
+    {
+        _pass = pass;
+        _flags = pass == Pass.Loop ? _loopStart.Flags : FlagPlaces.Rax;
+        _fpuHeld = pass == Pass.Loop && _loopStart.FpuHeld;
+        _window = pass == Pass.Loop ? _loopStart.Window : NoWindow;
+        _fpuLast = default;
+        Array.Clear(_values);
+        uint rest = (uint)_count, interpreted = 0;
+        for (int n = 0; n < trace.Steps.Count; n++)
+        {
+            TraceStep at = trace.Steps[n];
+            rest -= (uint)at.Count;
+            BeginStep(at, rest);
+            if (n == 0 && pass != Pass.Plain) TakeCount(pass == Pass.First ? _head : _loop);
+            bool isLast = n + 1 == trace.Steps.Count;
+            _closes = isLast && trace.Closes;
+            _expected = !isLast ? trace.Steps[n + 1].Eip : _closes ? trace.Steps[0].Eip : null;
+            uint left = Step(CollectionsMarshal.AsSpan(trace.Instructions).Slice(at.First, at.Count));
+            if (n == 0) interpreted = left;
+        }
+        return interpreted;
+    }
+
+    /// <summary>The beginning of a trace: its instructions are counted, or it is left to the engine.</summary>
+    private void TakeCount(HostLabel here)
+    {
+        _code.Place(here);
+        _code.Put(Code.Sub_rm64_imm32, Left, _count);
+        _flags = _flags with { InHost = false };
+        HostLabel over = _code.NewLabel();
+        _code.JumpIf(Less, over);
+        AddExit(over, NativeExit.Limit);
     }
 
     /// <summary>Makes a jump to a direct successor go straight to its code. On the emulation thread.</summary>
@@ -186,7 +254,8 @@ internal sealed unsafe partial class Translator
         _count = trace.Instructions.Count;
         _cold.Clear();
         _resumptions.Clear();
-        ForgetCells();
+        _plainResumptions.Clear();
+        _cells.Clear();
         fixed (byte* code = CollectionsMarshal.AsSpan(trace.Code))
         {
             foreach (TraceStep step in trace.Steps)
@@ -201,14 +270,17 @@ internal sealed unsafe partial class Translator
                 }
             }
         }
-        PlanFlags();
+        PlanFlags(trace.Closes);
+        PlanWindows(trace.Closes);
     }
+
+    private static nuint BytesOf(NativeStep* step) => ((nuint)sizeof(NativeStep) + ((nuint)step->Count * sizeof(uint)) + 15) & ~(nuint)15;
 
     private void BeginStep(in TraceStep at, uint rest)
     {
         _step = (NativeStep*)(_steps + _stepsUsed);
-        _stepsUsed = (_stepsUsed + (nuint)sizeof(NativeStep) + ((nuint)at.Count * sizeof(uint)) + 15) & ~(nuint)15;
         *_step = new NativeStep { Block = (Block*)at.Block, Code = _code.Start, Rest = rest, Count = (uint)at.Count };
+        _stepsUsed += BytesOf(_step);
         _eip = at.Eip;
         _at = at.First;
     }
@@ -226,12 +298,13 @@ internal sealed unsafe partial class Translator
                 Insn* i = first + n;
                 ref readonly Instruction x = ref _decoded[_at];
                 offsets[n] = ResumePoint(n);
-                if (FlowOf(_at) == FlagFlow.Looks) SettleFlags();
+                if (_flows[_at] == FlagFlow.Looks) SettleFlags();
                 bool done = !_faults[_at] && (Simple(x, i) || Stack(x, i) || String(x, i) || SystemFlag(x, i) || X87(x, i) || Branch(x, i, out ended));
                 if (!done)
                 {
                     offsets[n] = 0;
                     _resumptions.RemoveAll(r => r.Instruction == n && r.Step == (nint)_step);
+                    _plainResumptions.RemoveAll(r => r.Instruction == n && r.Step == (nint)_step);
                     interpreted++;
                     // One way out for a run of them: the engine does them all.
                     if (wasNative) _code.Jump(Refused(i));
@@ -239,13 +312,14 @@ internal sealed unsafe partial class Translator
                     _flags = FlagPlaces.Rax;
                     _fpuHeld = false;
                     _fpuLast = default;
+                    _window = NoWindow;
                     ended = n + 1 == (uint)instructions.Length;
                 }
                 WroteRegisters(_writes[_at]);
                 wasNative = done;
             }
             if (!ended && _expected is null) GoOn(_eip + first[instructions.Length - 1].Next, taken: false);
-            else if (!ended && _closes) GoBack();
+            else if (!ended && _closes) _code.Jump(Again());
         }
         return interpreted;
     }
@@ -259,6 +333,7 @@ internal sealed unsafe partial class Translator
         _code.Place(part.Label);
         _step = (NativeStep*)part.Step;
         if (part.Kind == ColdKind.Access) SecondTry(part);
+        else if (part.Kind == ColdKind.Window) SecondTryWindow(part);
         _flags = part.Flags;
         SettleFlags();
         KeepFpuLast(part.Fpu);
@@ -272,6 +347,9 @@ internal sealed unsafe partial class Translator
                 GiveBackRest();
                 Lookup();
                 return;
+            case ColdKind.Window:
+                _code.Jump(_code.Start + (nint)_plainAt[part.Instruction]);
+                return;
         }
         if (part.Exit == NativeExit.Limit) _code.Put(Code.Add_rm64_imm32, Left, _count);
         _code.Put(Code.Mov_r64_imm64, Second, part.Step);
@@ -283,6 +361,11 @@ internal sealed unsafe partial class Translator
     /// piece of code of its own.</summary>
     private uint ResumePoint(uint instruction)
     {
+        if (_window != NoWindow)
+        {
+            _plainResumptions.Add(new PlainResumption((nint)_step, instruction, _at));
+            return 0;
+        }
         if (!_flags.InHost && !_fpuHeld) return (uint)_code.Length;
         HostLabel body = _code.NewLabel();
         _code.Place(body);
@@ -304,6 +387,26 @@ internal sealed unsafe partial class Translator
             if (r.FlagsInHost) RestoreFlags();
             _code.Jump(r.Body);
         }
+        if (!_usesWindows) return;
+        PlacePlain(trace);
+        foreach (PlainResumption r in _plainResumptions) NativeStep.OffsetsOf((NativeStep*)r.Step)[r.Instruction] = _plainAt[r.At];
+    }
+
+    private void WritePlain(Trace trace)
+    {
+        _plainSteps = (NativeStep*)(_steps + _stepsUsed);
+        _ = Write(trace, Pass.Plain);
+    }
+
+    /// <summary>Where each instruction's translation without windows is.</summary>
+    private void PlacePlain(Trace trace)
+    {
+        NativeStep* step = _plainSteps;
+        foreach (TraceStep at in trace.Steps)
+        {
+            for (int n = 0; n < at.Count; n++) _plainAt[at.First + n] = NativeStep.OffsetsOf(step)[n];
+            step = (NativeStep*)((byte*)step + BytesOf(step));
+        }
     }
 
     /// <summary>The instructions of the trace that will not run were counted at its beginning.</summary>
@@ -321,12 +424,22 @@ internal sealed unsafe partial class Translator
         Continue(eip, taken);
     }
 
-    /// <summary>The trace begins again.</summary>
-    private void GoBack()
+    /// <summary>The place where the trace begins again. What is known there need not be found out again; the host's flags stay.</summary>
+    private HostLabel Again()
     {
-        SettleFlags();
         KeepFpuLast();
-        _code.Jump(_head);
+        bool isLost = !_flags.InRax && _flags.Recipe.Source == FlagSource.None;
+        if (isLost || _pass == Pass.Plain) SettleFlags();
+        if (_pass == Pass.Plain) return _head;
+        FlagPlaces flags = _flags.InRax ? FlagPlaces.Rax : _flags with { InHost = false };
+        var state = new LoopStart(flags, _fpuHeld, _window != NoWindow && _windows[_window].Lasts ? _window : NoWindow);
+        if (_pass == Pass.First && !_loops && state != new LoopStart(FlagPlaces.Rax, false, NoWindow))
+        {
+            (_loops, _loopStart, _loop) = (true, state, _code.NewLabel());
+        }
+        if (_loops && state == _loopStart) return _loop;
+        SettleFlags();
+        return _head;
     }
 
     /// <summary>On to a known address: a jump that can be patched within the page, the jump cache beyond it.</summary>

@@ -41,6 +41,9 @@ internal sealed class RandomProgram
     private readonly Assembler _a = new(32);
     private readonly Register _pointer, _index;
     private readonly Register[] _free;
+
+    /// <summary>Half of the operands are near this displacement: together they are a window, which may lie across two pages.</summary>
+    private readonly int _near;
     private Label _next;
 
     public RandomProgram(int seed)
@@ -50,6 +53,7 @@ internal sealed class RandomProgram
         _random.Shuffle(shuffled);
         // Two registers are kept as addresses; SHL by CL and string instructions find what they find.
         (_pointer, _index, _free) = (shuffled[0], shuffled[1], shuffled[2..]);
+        _near = _random.Next(0x1000);
     }
 
     /// <summary>Places it in a world, at ring 0 or 3, with or without paging.</summary>
@@ -85,7 +89,8 @@ internal sealed class RandomProgram
         Label[] routines = [_a.CreateLabel(), _a.CreateLabel()];
         _a.Label(ref start);
         _a.mov(new AssemblerRegister32(Free()), _random.Next());
-        _a.mov(esp, Stack);
+        // Frames lie across two pages now and then.
+        _a.mov(esp, Stack + (4 * (uint)_random.Next(24)));
         if (_random.Next(2) == 0) _a.fninit();
         _a.mov(new AssemblerRegister32(_pointer), Data + (uint)_random.Next(0x1000, 0x2000));
         _a.mov(new AssemblerRegister32(_index), _random.Next(256));
@@ -117,7 +122,7 @@ internal sealed class RandomProgram
         int pushed = 0;
         for (int n = 0; n < count; n++)
         {
-            switch (_random.Next(24))
+            switch (_random.Next(26))
             {
                 case 0:
                     Skip(routines);
@@ -153,6 +158,12 @@ internal sealed class RandomProgram
                     break;
                 case 8:
                     Strings();
+                    break;
+                case 9:
+                    Record();
+                    break;
+                case 10:
+                    Frame();
                     break;
                 default:
                     One();
@@ -230,6 +241,58 @@ internal sealed class RandomProgram
         _a.cld();
     }
 
+    /// <summary>Accesses around a register that changes by known amounts between them, near the pages that are not there or read-only.</summary>
+    private void Record()
+    {
+        var at = new AssemblerRegister32(Free());
+        var value = new AssemblerRegister32(Free());
+        _a.lea(at, __[new AssemblerRegister32(_pointer) + (_random.Next(-0x800, 0x3000) & ~3)]);
+        for (int n = _random.Next(2, 7); n > 0; n--)
+        {
+            int displacement = _random.Next(-40, 40);
+            switch (_random.Next(10))
+            {
+                case 0: _a.add(at, _random.Next(-20, 20)); break;
+                case 1: _a.inc(at); break;
+                case 2: _a.sub(at, 4); break;
+                case 3: _a.lea(value, __[at + displacement]); break;
+                case 4: _a.cmp(__dword_ptr[at + displacement], value); break;
+                case 5: _a.adc(__dword_ptr[at + displacement], value); break;
+                case 6: _a.mov(__byte_ptr[at + displacement], 7); break;
+                case 7: _a.mov(value, __dword_ptr[at + displacement]); break;
+                default: _a.add(value, __dword_ptr[at + displacement]); break;
+            }
+        }
+    }
+
+    /// <summary>A frame as compilers make them.</summary>
+    private void Frame()
+    {
+        if (IsKept(Register.EBP)) return;
+        _a.push(ebp);
+        _a.mov(ebp, esp);
+        int room = 4 * _random.Next(1, 12);
+        _a.sub(esp, room);
+        for (int n = _random.Next(1, 6); n > 0; n--)
+        {
+            var register = new AssemblerRegister32(_free.First(r => r != Register.EBP));
+            switch (_random.Next(4))
+            {
+                case 0: _a.mov(__dword_ptr[esp + _random.Next(room)], register); break;
+                case 1: _a.mov(register, __dword_ptr[ebp - _random.Next(4, room + 4)]); break;
+                case 2: _a.sbb(__dword_ptr[ebp - _random.Next(4, room + 4)], register); break;
+                default: One(); break;
+            }
+        }
+        if (_random.Next(2) == 0)
+        {
+            _a.leave();
+            return;
+        }
+        _a.lea(esp, __[ebp]);
+        _a.pop(ebp);
+    }
+
     /// <summary>Changes the first instruction: MOV to another free register.</summary>
     private void Rewrite()
     {
@@ -263,7 +326,7 @@ internal sealed class RandomProgram
             case OpCodeOperandKind.r8_or_mem or OpCodeOperandKind.r16_or_mem or OpCodeOperandKind.r32_or_mem or OpCodeOperandKind.mem when memory || kind == OpCodeOperandKind.mem:
                 x.SetOpKind(n, OpKind.Memory);
                 x.MemoryDisplSize = 4;
-                x.MemoryDisplacement64 = (ulong)_random.Next(0x1000);
+                x.MemoryDisplacement64 = (ulong)(_random.Next(2) == 0 ? _random.Next(0x1000) : _near + _random.Next(48));
                 x.MemoryBase = _pointer;
                 if (_random.Next(3) == 0)
                 {

@@ -104,6 +104,30 @@ public sealed class TranslatedGuestTests
         }
     }
 
+    /// <summary>Where there is no memory all bytes are FFh: an invalid instruction, as often as the guest likes.</summary>
+    [SkippableFact]
+    public unsafe void Code_where_there_is_no_memory_is_left_to_the_interpreter()
+    {
+        using SystemWorld world = new();
+        Skip.IfNot(world.Cpu.UseTranslator(true, hotRuns: 2), "the translator needs Linux on an x86-64 processor");
+        world.AllGates();
+        world.Protected();
+        for (uint n = 0; n < 256; n++) world.Bytes(SystemWorld.Handlers + n, 0x90);
+        world.Code(SystemWorld.Handlers + 256, a =>
+        {
+            a.inc(eax);
+            a.jmp(SystemWorld.CodeAt);
+        });
+        world.Code(SystemWorld.CodeAt, a =>
+        {
+            a.mov(esp, 0x6_0000);
+            a.jmp(0x7000_0000);
+        });
+        world.S.R[Gpr.Eax] = 0;
+        Assert.Equal(RunResult.Limit, world.Step(30_000));
+        Assert.True(world.S.R[Gpr.Eax] > 50, $"{world.S.R[Gpr.Eax]} invalid instructions");
+    }
+
     /// <summary>An x87 operand across two pages is the interpreter's work between two pieces of translated code.</summary>
     [SkippableFact]
     public void The_x87_data_pointer_is_that_of_the_last_operand_whoever_accessed_it()
