@@ -143,8 +143,8 @@ internal sealed unsafe partial class Translator
     private void Note(int n, int kind, int register, int displacement, int size, bool write)
     {
         Symbol symbol = _symbols[register];
+        if (size == 0 || !IsNear(displacement) || !IsNear(symbol.Offset + displacement)) return;
         int low = symbol.Offset + displacement;
-        if (size == 0 || int.Abs(displacement) >= DistanceMax || int.Abs(low) >= DistanceMax) return;
         int at = n * AccessKinds + kind;
         _lowOf[at] = low;
         for (int w = 0; w < _windows.Count; w++)
@@ -206,7 +206,9 @@ internal sealed unsafe partial class Translator
     // What leads too far is not known any more (Know).
     private static int Sum(int offset, long change) => (int)long.Clamp(offset + change, -2 * DistanceMax, 2 * DistanceMax);
 
-    private void Know(int register, Symbol value) => _symbols[register] = int.Abs(value.Offset) < DistanceMax ? value : new Symbol(_origins++, 0);
+    private static bool IsNear(int distance) => distance is > -DistanceMax and < DistanceMax;
+
+    private void Know(int register, Symbol value) => _symbols[register] = IsNear(value.Offset) ? value : new Symbol(_origins++, 0);
 
     /// <summary>DS, ES and SS are flat wherever translated code runs.</summary>
     private static bool IsFlat(in Instruction x) => x.MemorySegment is Register.DS or Register.ES or Register.SS;

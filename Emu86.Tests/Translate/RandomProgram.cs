@@ -249,7 +249,7 @@ internal sealed class RandomProgram
         _a.lea(at, __[new AssemblerRegister32(_pointer) + (_random.Next(-0x800, 0x3000) & ~3)]);
         for (int n = _random.Next(2, 7); n > 0; n--)
         {
-            int displacement = _random.Next(-40, 40);
+            int displacement = _random.Next(60) == 0 ? int.MinValue : _random.Next(-40, 40);
             switch (_random.Next(10))
             {
                 case 0: _a.add(at, _random.Next(-20, 20)); break;

@@ -22,7 +22,7 @@ timed() {
 round=0
 while [ $((round += 1)) -le "$rounds" ]; do
     timed "recorded by the $engine" --record "$work/recording" --engine "$engine" --kernel $out/vmlinuz --initrd $out/initrd.gz \
-        --append "console=ttyS0,115200 quiet emu86.net=off emu86.run=$jobs" --net none --serial null --no-reboot --rtc-base 2026-01-01 --hash-every 100
+        --append "console=ttyS0,115200 quiet emu86.net=off emu86.run=$jobs" --net none --serial null --no-reboot --rtc-base 2026-01-01 --hash-every 90
     timed "replayed by the $engine" --replay "$work/recording" --engine "$engine"
     timed "replayed by the $other" --replay "$work/recording" --engine "$other"
 done
