@@ -59,7 +59,7 @@ public sealed unsafe class BlockCache
             Ctx.Fault(_c, null, Vector.Gp, 0);
             return null;
         }
-        Block* block = FindPhysical(linear);
+        Block* block = FindPhysical(linear, jump->Target);
         if (block == null || !FitsLimit(block)) return block;
         nint native = block->Native != 0 || Translated == null ? block->Native : Translated.LookupMiss;
         *jump = new Jump { Linear = linear, Mode = _c->Mode, Epoch = _c->Epoch, Target = block, Native = native };
@@ -89,6 +89,7 @@ public sealed unsafe class BlockCache
             Block* next = inFirst ? b->PageNext : b->SecondPageNext;
             Unhash(b);
             if (b->SecondPage != Block.NoPage) UnlinkFromPage(b, inFirst ? b->SecondPage >> 12 : (uint)b->Key >> 12);
+            b->Key = Block.Forgotten;
             b = next;
         }
         _pages[page] = null;
@@ -110,6 +111,7 @@ public sealed unsafe class BlockCache
             _hash[bucket] = null;
         }
         _used = 0;
+        new Span<Jump>(_c->Jumps, Jump.Entries).Clear();
         Translated?.Clear();
         Stale = false;
         _mmu.NewEpoch();
@@ -123,10 +125,12 @@ public sealed unsafe class BlockCache
         _arenaMemory.Free();
     }
 
-    private Block* FindPhysical(uint linear)
+    private Block* FindPhysical(uint linear, Block* last)
     {
         if (!_mmu.TranslateFetch(null, linear, out uint physical)) return null;
         ulong key = ((ulong)_c->Mode << 32) | physical;
+        // Another address space was active, or a page table written, but here nothing has changed: mostly so.
+        if (last != null && last->Key == key && last->Eip == _c->S.Eip && last->SecondPage == Block.NoPage) return last;
         for (Block* b = _hash[Bucket(key)]; b != null; b = b->HashNext)
         {
             if (b->Key != key || b->Eip != _c->S.Eip) continue;

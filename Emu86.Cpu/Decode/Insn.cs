@@ -141,6 +141,9 @@ public unsafe struct Block
 
     public const uint NoPage = 1;
 
+    /// <summary><see cref="Key"/> of a block that nothing may lead to any more.</summary>
+    public const ulong Forgotten = ulong.MaxValue;
+
     /// <summary>EIP of the first instruction.</summary>
     public uint Eip;
 
