@@ -14,7 +14,7 @@ internal static class BandwidthSoak
     /// <summary>Each job is done so often in a setting; the shortest of them counts.</summary>
     private const int Repeats = 3;
 
-    private const int WarmUps = 3;
+    private const int WarmUps = 8;
 
     /// <summary>The network jobs, whose time is mostly the network's, are done in so many rounds only.</summary>
     private const int NetworkRounds = 3;

@@ -19,7 +19,7 @@ $emu86 --primary --backups "127.0.0.1:$port" --engine "$engine" --net none --ser
     || { cat "$work/primary" "$work/backup"; exit 1; }
 grep -aq 'protected by' "$work/primary" || { cat "$work/primary" "$work/backup"; exit 1; }
 wait "$backup" || { cat "$work/primary" "$work/backup"; exit 1; }
-backup= port=$((20000 + $$ % 20000))
+backup=
 hash="$(grep -a '^state-hash' "$work/primary")"
 if ! grep -aqx "$hash" "$work/backup"; then
     cat "$work/primary" "$work/backup"
