@@ -16,7 +16,7 @@ internal static class HostRegisters
     public const Register Context = Register.R12, Cells = Register.R13, Left = Register.R14;
 
     /// <summary>What an access checks and goes through: first the linear address, then the host address.</summary>
-    public const Register Place = Register.R10, Place32 = Register.R10D;
+    public const Register Place = Register.R10, Place32 = Register.R10D, Place8 = Register.R10L;
 
     public const Register Scratch = Register.R11, Scratch32 = Register.R11D, Scratch8 = Register.R11L;
 

@@ -37,8 +37,7 @@ internal sealed unsafe partial class Translator
             case Code.Pop_rm32 when x.Op0Kind == OpKind.Register:
                 LocateStack(i, 0, 4, write: false);
                 _code.Put(Code.Mov_r32_rm32, Same(x.Op0Register), _place);
-                // POP ESP: the value is what stays.
-                if (x.Op0Register != Register.ESP) MoveStack(4);
+                if (!IsPopOfStackPointer(x)) MoveStack(4);
                 return true;
             case Code.Leaved:
                 if (!InWindow(StackAccess, Gpr.Ebp, 0, 4, write: false))

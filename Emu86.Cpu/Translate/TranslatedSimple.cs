@@ -122,7 +122,7 @@ internal sealed unsafe partial class Translator
         FreeFlags();
         _code.Put(Code.Mov_r32_rm32, scratch, Whole(guest));
         _code.Put(changed ? Code.Ror_rm32_imm8 : Code.Shr_rm32_imm8, scratch, 8);
-        return scratch == Scratch32 ? Scratch8 : Register.R10L;
+        return scratch == Scratch32 ? Scratch8 : Place8;
     }
 
     /// <summary>The same instruction for 64-bit mode, without prefixes that mean nothing on one processor.</summary>

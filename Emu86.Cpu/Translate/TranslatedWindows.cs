@@ -13,8 +13,8 @@ internal sealed unsafe partial class Translator
     /// <summary>A window has at most so many bytes: the larger, the more often it lies across two pages.</summary>
     private const int WindowBytesMax = 512;
 
-    /// <summary>Displacements and known differences from the register's first value stay below this, and windows as far from both ends
-    /// of the linear addresses: so no address wraps around.</summary>
+    /// <summary>Displacements and known differences from an origin stay below the first, and windows begin at least the second, twice as
+    /// much, from either end of the linear addresses: so no address wraps around.</summary>
     private const int DistanceMax = 0x8000, Margin = 0x1_0000;
 
     private const int NoWindow = -1, ExplicitAccess = 0, StackAccess = 1, AccessKinds = 2;
@@ -171,12 +171,18 @@ internal sealed unsafe partial class Translator
             if ((written & 1) != 0) _symbols[register] = new Symbol(_origins++, 0);
         }
         if (_faults[n]) return;
-        if (x.Code == Code.Leaved) stack = frame with { Offset = frame.Offset + 4 };
-        else if (StackUse(x) is { Write: true }) stack = stack with { Offset = stack.Offset - 4 };
-        else if (StackUse(x) is not null) stack = stack with { Offset = stack.Offset + 4 + (x.Code == Code.Retnd_imm16 ? x.Immediate16 : 0) };
-        if (StackUse(x) is not null && !(x.OpCount == 1 && x.Op0Kind == OpKind.Register && x.Op0Register == Register.ESP && x.Mnemonic == Mnemonic.Pop)) Know(Gpr.Esp, stack);
+        if (StackUse(x) is { } use && !IsPopOfStackPointer(x))
+        {
+            // LEAVE goes on from EBP; RET drops what its operand says.
+            Symbol before = x.Code == Code.Leaved ? frame : stack;
+            int change = use.Write ? -4 : 4 + (x.Code == Code.Retnd_imm16 ? x.Immediate16 : 0);
+            Know(Gpr.Esp, before with { Offset = before.Offset + change });
+        }
         if (copied is { } value) Know(x.Op0Register - Register.EAX, value);
     }
+
+    /// <summary>POP ESP: what it loads is what stays.</summary>
+    private static bool IsPopOfStackPointer(in Instruction x) => x.Mnemonic == Mnemonic.Pop && x.Op0Kind == OpKind.Register && x.Op0Register == Register.ESP;
 
     /// <summary>The value of the first operand behind an instruction that copies a register or changes one by a known amount.</summary>
     private Symbol? Copied(in Instruction x)
