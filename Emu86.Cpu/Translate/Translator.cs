@@ -162,16 +162,16 @@ internal sealed unsafe partial class Translator
         _loops = _usesWindows = false;
         _head = _code.NewLabel();
         uint interpreted = Write(trace, Pass.First);
-        if (_loops) _ = Write(trace, Pass.Loop);
-        if (_usesWindows) WritePlain(trace);
-        Resumptions(trace);
-        for (int n = 0; n < _cold.Count; n++) Cold(_cold[n]);
-        _code.Finish();
         if (2 * interpreted > (uint)trace.Steps[0].Count)
         {
             _stepsUsed = steps;
             return 0;
         }
+        if (_loops) _ = Write(trace, Pass.Loop);
+        if (_usesWindows) WritePlain(trace);
+        Resumptions(trace);
+        for (int n = 0; n < _cold.Count; n++) Cold(_cold[n]);
+        _code.Finish();
         nint entry = first->Code;
         _memory.Take((nuint)_code.Length);
         return entry;

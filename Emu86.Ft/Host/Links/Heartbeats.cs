@@ -11,6 +11,9 @@ public sealed class Heartbeats : IDisposable
 {
     private sealed record Session(ReadOnlyMemory<byte> Key, EndPoint? To);
 
+    /// <summary>Datagrams looked at before this side's own heartbeat is: a flood of strangers' cannot silence it.</summary>
+    private const int ReceivedMax = 64;
+
     private readonly Socket _socket;
     private readonly int _everyUs;
     private readonly int _patienceUs;
@@ -122,7 +125,7 @@ public sealed class Heartbeats : IDisposable
             {
                 if (_isPatient) Thread.Sleep(_patienceUs / 1000);
                 // Polling, not waiting in a receive: a closed socket gives its port back at once.
-                for (int us = _isPatient ? 0 : waitUs; _socket.Poll(us, SelectMode.SelectRead); us = 0) Receive(buffer, any);
+                for (int n = 0; n < ReceivedMax && _socket.Poll(n > 0 || _isPatient ? 0 : waitUs, SelectMode.SelectRead); n++) Receive(buffer, any);
             }
             catch (SocketException)
             {
