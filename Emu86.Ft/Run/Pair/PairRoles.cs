@@ -41,7 +41,7 @@ public static class PairRoles
         disks.Flush();
         if (options is { SaveSnapshot: { } save, SaveSnapshotAt: null } && code != ExitCode.HaltedByOther) SnapshotFile.Write("--save-snapshot", save, machine);
         PrintHash(options, machine);
-        return code == ExitCode.Ok && world.HasFailed ? ExitCode.Failure : code;
+        return code;
     }
 
     public static int RunBackup(RunOptions options)

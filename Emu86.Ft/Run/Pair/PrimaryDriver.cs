@@ -94,7 +94,7 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
     {
         _loop.Run();
         if (_loop.At.Count > 0) _host.Report.Say($"the run ended at count {_machine.Position.Count}, before count {_host.Options.SaveSnapshotAt}: no snapshot was written");
-        return _exitCode == ExitCode.Ok && (_snapshotFailed || _loop.At.Count > 0) ? ExitCode.Failure : _exitCode!.Value;
+        return _exitCode == ExitCode.Ok && (_snapshotFailed || _loop.At.Count > 0 || _world.HasFailed) ? ExitCode.Failure : _exitCode!.Value;
     }
 
     public void Turn()
