@@ -44,6 +44,9 @@ public unsafe struct Ctx
     /// compares both at once.</summary>
     public uint Epoch;
 
+    /// <summary>What <see cref="Epoch"/> is at rings 0 to 2 and at ring 3, and how many epochs there were (<see cref="Decode.Epochs"/>).</summary>
+    public uint SupervisorEpoch, UserEpoch, Epochs;
+
     /// <summary>Non-zero: leave the block loop at the end of this block and look at interrupts, limits and modes again.</summary>
     public uint Attention;
 

@@ -38,8 +38,9 @@ public static unsafe class Modes
             // Blocks are checked against CS.Limit when they are looked up, not each time that a link is followed.
             c->CodeBase = c->S.Cs.Base;
             c->CodeLimit = c->S.Cs.Limit;
-            c->Epoch++;
+            Epochs.New(c);
         }
+        Epochs.Choose(c);
         c->Tlb = c->S.Cpl == 3 ? c->TlbUser : c->TlbSupervisor;
         bool alignmentChecked = c->S.Cpl == 3 && (c->S.Cr0 & Cr0Am) != 0 && (c->S.SystemFlags & Flags.Ac) != 0;
         if (alignmentChecked != (c->AlignmentChecked != 0))

@@ -49,7 +49,7 @@ public sealed unsafe class Processor : IStateful, IDisposable
         *_c = default;
         _handle = GCHandle.Alloc(this);
         _c->Owner = GCHandle.ToIntPtr(_handle);
-        _c->Epoch = 1;
+        Epochs.New(_c);
         Mmu = new Mmu(_c, memory);
         _blocks = new BlockCache(_c, Mmu, memory, OpTable.Standard, model);
         memory.Watcher = new Watch(this);
@@ -160,6 +160,7 @@ public sealed unsafe class Processor : IStateful, IDisposable
     {
         _exitAsked = false;
         _c->Limit = limit;
+        Mmu.ForgetFormerTables();
         while (true)
         {
             _c->Attention = 0;

@@ -53,7 +53,7 @@ public sealed unsafe class BlockCache
         uint linear = _c->S.Cs.Base + _c->S.Eip;
         Jump* jump = Chain.JumpOf(_c, linear);
         if (jump->Linear == linear && jump->Mode == _c->Mode && jump->Epoch == _c->Epoch) return jump->Target;
-        if (Stale) Clear();
+        if (Stale || _c->Epochs >= Epochs.Last) Clear();
         if (_c->S.Eip > _c->S.Cs.Limit)
         {
             Ctx.Fault(_c, null, Vector.Gp, 0);
@@ -95,7 +95,7 @@ public sealed unsafe class BlockCache
         _pages[page] = null;
         _memory.Bits[page] &= ~PageBits.Code;
         _memory.CodeChunks[page] = 0;
-        _mmu.NewEpoch();
+        Epochs.New(_c);
     }
 
     /// <summary>Forgets everything. Not while a block runs.</summary>
@@ -114,7 +114,7 @@ public sealed unsafe class BlockCache
         new Span<Jump>(_c->Jumps, Jump.Entries).Clear();
         Translated?.Clear();
         Stale = false;
-        _mmu.NewEpoch();
+        Epochs.Restart(_c);
     }
 
     internal void Free()

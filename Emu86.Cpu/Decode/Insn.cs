@@ -113,7 +113,7 @@ public unsafe struct Jump
     /// <summary>Where translated code goes on.</summary>
     public nint Native;
 
-    public const int Entries = 1 << 12;
+    public const int Entries = 1 << 14;
 }
 
 /// <summary>A straight line of instructions up to a branch, a page end or a length limit. Cached by physical address and

@@ -80,9 +80,10 @@ internal static unsafe class ControlRegisters
     private static bool SetCr3(Ctx* c, Insn* i, uint value)
     {
         const uint paged = Modes.Cr0Pg;
+        var from = AddressSpace.Of(c);
         if ((c->S.Cr0 & paged) != 0 && (c->S.Cr4 & Modes.Cr4Pae) != 0 && !LoadPdptes(c, i, value)) return false;
         c->S.Cr3 = value;
-        Mmu.FlushAll(c);
+        Ctx.ProcessorOf(c).Mmu.SwitchSpace(from);
         return true;
     }
 

@@ -4,23 +4,10 @@
 // derived from it before the next access (docs/determinism.md). So TLB contents are never state.
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
 using Emu86.Cpu.Decode;
 
 namespace Emu86.Cpu.Memory;
-
-/// <summary>A direct-mapped TLB entry. A tag is the linear page address when the access may take the fast path, else <see cref="Invalid"/>.</summary>
-[StructLayout(LayoutKind.Sequential)]
-public struct TlbEntry
-{
-    public uint TagRead, TagWrite;
-
-    /// <summary>Host address less linear address.</summary>
-    public nint Addend;
-
-    public const int Entries = 1024;
-
-    public const uint Invalid = 1;
-}
 
 /// <summary>How a page walk ended.</summary>
 public struct Translation
@@ -33,13 +20,17 @@ public struct Translation
 }
 
 /// <summary>The paging unit of one processor.</summary>
-public sealed unsafe class Mmu
+public sealed unsafe partial class Mmu
 {
     public const uint ErrorPresent = 1, ErrorWrite = 2, ErrorUser = 4, ErrorReserved = 8, ErrorFetch = 16;
 
     private const uint P = 1, Rw = 2, Us = 4, A = 0x20, D = 0x40, Ps = 0x80;
     private const int FetchEntries = 256;
-    private const uint NoOwner = 0, ManyOwners = uint.MaxValue;
+    private const uint NoOwner = 0;
+
+    /// <summary>A page that tables are found by, with all of the linear addresses or only those below the shared part; or that is more
+    /// than one table.</summary>
+    private const uint Directory = uint.MaxValue - 2, LowDirectory = uint.MaxValue - 1, ManyOwners = uint.MaxValue;
 
     private readonly Ctx* _c;
     private readonly PhysicalMemory _memory;
@@ -47,6 +38,8 @@ public sealed unsafe class Mmu
     // By physical page that walks have read as a last-level table: linear base of what it maps, + 1; and the flush
     // generation in which it was last walked. A page not walked since the last flush has no derived entries.
     private readonly uint* _tableOwner, _tableGeneration;
+
+    // Of rings 0 to 2, and behind them those of ring 3.
     private readonly FetchEntry* _fetch;
 
     // By linear page: the flush generation in which code was last fetched from it. Others have no links that could be stale.
@@ -57,8 +50,10 @@ public sealed unsafe class Mmu
     [StructLayout(LayoutKind.Sequential)]
     private struct FetchEntry
     {
-        /// <summary>Linear page with bit 0 = user; 2 when invalid.</summary>
+        /// <summary>Linear page address; 2 when invalid.</summary>
         public uint Tag;
+
+        public const uint Invalid = 2;
 
         public uint PhysicalPage;
     }
@@ -70,7 +65,8 @@ public sealed unsafe class Mmu
         c->TlbSupervisor = (TlbEntry*)NativeMemory.AlignedAlloc((nuint)(2 * TlbEntry.Entries * sizeof(TlbEntry)), 64);
         c->TlbUser = c->TlbSupervisor + TlbEntry.Entries;
         c->Tlb = c->TlbSupervisor;
-        _fetch = (FetchEntry*)NativeMemory.AllocZeroed(FetchEntries, (nuint)sizeof(FetchEntry));
+        _fetch = (FetchEntry*)NativeMemory.AllocZeroed(2 * FetchEntries, (nuint)sizeof(FetchEntry));
+        _writtenAt = (uint*)NativeMemory.AllocZeroed(1 << 20, sizeof(uint));
         _tableOwner = (uint*)NativeMemory.AllocZeroed(1 << 20, sizeof(uint));
         _tableGeneration = (uint*)NativeMemory.AllocZeroed(1 << 20, sizeof(uint));
         _fetchGeneration = (uint*)NativeMemory.AllocZeroed(1 << 20, sizeof(uint));
@@ -88,13 +84,14 @@ public sealed unsafe class Mmu
 
     public void FlushAll()
     {
-        var empty = new TlbEntry { TagRead = TlbEntry.Invalid, TagWrite = TlbEntry.Invalid };
-        new Span<TlbEntry>(_c->TlbSupervisor, 2 * TlbEntry.Entries).Fill(empty);
-        new Span<FetchEntry>(_fetch, FetchEntries).Fill(new FetchEntry { Tag = 2 });
+        new Span<TlbEntry>(_c->TlbSupervisor, 2 * TlbEntry.Entries).Fill(TlbEntry.Empty);
+        new Span<FetchEntry>(_fetch, 2 * FetchEntries).Fill(new FetchEntry { Tag = FetchEntry.Invalid });
         Array.Clear(_largeRegions);
         _generation++;
+        _watchedWrites = 0;
+        NothingUnshared();
         NewCellBase();
-        NewEpoch();
+        Epochs.New(_c);
     }
 
     public void FlushPage(uint linear)
@@ -108,27 +105,17 @@ public sealed unsafe class Mmu
         uint page = linear & 0xffff_f000;
         Drop(_c->TlbSupervisor + ((linear >> 12) & (TlbEntry.Entries - 1)), page);
         Drop(_c->TlbUser + ((linear >> 12) & (TlbEntry.Entries - 1)), page);
-        FetchEntry* f = _fetch + ((linear >> 12) & (FetchEntries - 1));
-        if ((f->Tag & 0xffff_f000) == page) f->Tag = 2;
-        NewCellBase();
-        // Blocks of the page may be linked even when its fetch entry was displaced.
-        if (_fetchGeneration[linear >> 12] == _generation) NewEpoch();
-    }
-
-    /// <summary>No TLB entry lets a write to this physical page pass unseen any more.</summary>
-    public void ForbidFastWrites(uint physicalPage)
-    {
-        nint host = _memory.WritePages[physicalPage];
-        TlbEntry* e = _c->TlbSupervisor;
-        for (int n = 0; n < 2 * TlbEntry.Entries; n++, e++)
+        for (int user = 0; user < 2; user++)
         {
-            if (e->TagWrite != TlbEntry.Invalid && e->Addend + (nint)e->TagWrite == host) e->TagWrite = TlbEntry.Invalid;
+            FetchEntry* f = FetchEntryOf(linear, user != 0);
+            if (f->Tag == page) f->Tag = FetchEntry.Invalid;
         }
         NewCellBase();
+        // Blocks of the page may be linked even when its fetch entry was displaced.
+        if (_fetchGeneration[linear >> 12] != _generation) return;
+        if (linear < SharedFrom && !_runsUnshared) Epochs.NewForUser(_c);
+        else Epochs.New(_c);
     }
-
-    /// <summary>Blocks reached through links and the jump cache must be looked up again.</summary>
-    public void NewEpoch() => _c->Epoch++;
 
     /// <summary>A table page was written: drops what was derived from the changed entries. The write has happened.</summary>
     public void TableWritten(uint page, uint offset, uint size)
@@ -137,13 +124,13 @@ public sealed unsafe class Mmu
         if (_tableGeneration[page] != _generation)
         {
             // Nothing that is cached was derived from it: it need not be watched until it is walked again.
-            _memory.Bits[page] &= ~PageBits.PageTable;
-            _tableOwner[page] = NoOwner;
+            Unwatch(page);
             return;
         }
-        if (owner == ManyOwners)
+        if (owner >= Directory)
         {
-            FlushAll();
+            if (owner == LowDirectory || (owner == Directory && offset + size <= SharedFirstByte)) DropUnshared();
+            else FlushAll();
             return;
         }
         int entryShift = (_c->S.Cr4 & Modes.Cr4Pae) != 0 ? 3 : 2;
@@ -153,20 +140,39 @@ public sealed unsafe class Mmu
     /// <summary>Whether a write could change an entry that translations were derived from: only present entries are cached.</summary>
     public bool WriteMatters(uint page, uint offset, uint size)
     {
-        if (_tableGeneration[page] != _generation)
+        if (_tableGeneration[page] != _generation || IsLeft(page))
         {
             // No live entry was derived from it: it is an ordinary page until it is walked again.
-            _memory.Bits[page] &= ~PageBits.PageTable;
+            Unwatch(page);
             return false;
         }
-        if (_tableOwner[page] == ManyOwners) return true;
+        _watchedWrites++;
         uint entryBytes = (_c->S.Cr4 & Modes.Cr4Pae) != 0 ? 8u : 4u;
         byte* host = (byte*)_memory.ReadPages[page];
         for (uint at = offset & ~(entryBytes - 1); at < offset + size; at += entryBytes)
         {
             if ((*(uint*)(host + at) & P) != 0) return true;
         }
+        // A table that was emptied may become an ordinary page: then its writes need not be looked at one by one.
+        if (IsEmpty(host, entryBytes)) Unwatch(page);
         return false;
+    }
+
+    private static bool IsEmpty(byte* table, uint entryBytes)
+    {
+        Vector256<ulong> present = Vector256.Create(entryBytes == 8 ? P : P | (ulong)P << 32);
+        for (int at = 0; at < 4096; at += 64)
+        {
+            Vector256<ulong> entries = Vector256.Load((ulong*)(table + at)) | Vector256.Load((ulong*)(table + at + 32));
+            if ((entries & present) != Vector256<ulong>.Zero) return false;
+        }
+        return true;
+    }
+
+    private void Unwatch(uint page)
+    {
+        _memory.Bits[page] &= ~PageBits.PageTable;
+        _tableOwner[page] = NoOwner;
     }
 
     /// <summary>Translates for a data access; false: a page fault was raised for <paramref name="i"/>.</summary>
@@ -176,74 +182,33 @@ public sealed unsafe class Mmu
     /// <summary>Translates an instruction fetch at the current privilege.</summary>
     public bool TranslateFetch(Insn* i, uint linear, out uint physical)
     {
-        uint user = _c->S.Cpl == 3 ? 1u : 0u;
-        uint tag = (linear & 0xffff_f000) | user;
-        FetchEntry* f = _fetch + ((linear >> 12) & (FetchEntries - 1));
+        bool user = _c->S.Cpl == 3;
+        uint tag = linear & 0xffff_f000;
+        FetchEntry* f = FetchEntryOf(linear, user);
         if (f->Tag != tag)
         {
             physical = 0;
-            if (!Walk(i, linear, ErrorFetch | (user != 0 ? ErrorUser : 0), out Translation t)) return false;
+            if (!Walk(i, linear, ErrorFetch | (user ? ErrorUser : 0), out Translation t)) return false;
             f->Tag = tag;
             f->PhysicalPage = t.Page;
             _fetchGeneration[linear >> 12] = _generation;
+            if (!user && linear < SharedFrom) _runsUnshared = true;
         }
         physical = f->PhysicalPage | (linear & 0xfff);
         return true;
-    }
-
-    /// <summary>Hands out the fast path for a page that was just translated, as far as nothing about it is special.</summary>
-    public void Fill(uint linear, bool user, in Translation t)
-    {
-        uint physicalPage = t.Page >> 12;
-        nint host = _memory.ReadPages[physicalPage];
-        if (host == 0 || (user && _c->AlignmentChecked != 0) || Execute.DebugUnit.PageWatched(_c, linear & 0xffff_f000)) return;
-        TlbEntry* e = (user ? _c->TlbUser : _c->TlbSupervisor) + ((linear >> 12) & (TlbEntry.Entries - 1));
-        e->TagRead = linear & 0xffff_f000;
-        e->TagWrite = t.WriteReady && _memory.WritePages[physicalPage] == host && _memory.Bits[physicalPage] == PageBits.Dirty
-            ? linear & 0xffff_f000
-            : TlbEntry.Invalid;
-        e->Addend = host - (nint)(linear & 0xffff_f000);
-    }
-
-    /// <summary>Fills the TLB for an access within a page at the current privilege. False: the access faults, or has no fast path;
-    /// nothing was raised.</summary>
-    public bool TryFill(uint linear, bool write)
-    {
-        bool user = _c->S.Cpl == 3;
-        if (!Translate(null, linear, write, user, out Translation t))
-        {
-            _c->Exit = ExitReason.None;
-            return false;
-        }
-        Fill(linear, user, t);
-        TlbEntry* e = _c->Tlb + ((linear >> 12) & (TlbEntry.Entries - 1));
-        return (linear & 0xffff_f000) == (write ? e->TagWrite : e->TagRead);
     }
 
     public void Free()
     {
         NativeMemory.AlignedFree(_c->TlbSupervisor);
         NativeMemory.Free(_fetch);
+        NativeMemory.Free(_writtenAt);
         NativeMemory.Free(_tableOwner);
         NativeMemory.Free(_tableGeneration);
         NativeMemory.Free(_fetchGeneration);
     }
 
-    /// <summary>What cells of translated code admit, they admit no more.</summary>
-    private void NewCellBase()
-    {
-        _c->CellBase += 1UL << 32;
-        if (_c->CellBase != 0) return;
-        _c->CellBase = 1UL << 32;
-        CellBasesUsedUp?.Invoke();
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Drop(TlbEntry* e, uint page)
-    {
-        if (e->TagRead == page) e->TagRead = TlbEntry.Invalid;
-        if (e->TagWrite == page) e->TagWrite = TlbEntry.Invalid;
-    }
+    private FetchEntry* FetchEntryOf(uint linear, bool user) => _fetch + (user ? FetchEntries : 0) + ((linear >> 12) & (FetchEntries - 1));
 
     private bool Walk(Insn* i, uint linear, uint access, out Translation result)
     {
@@ -270,7 +235,7 @@ public sealed unsafe class Mmu
             if ((pde & 0x003f_e000) != 0) return PageFault(i, linear, access | ErrorPresent | ErrorReserved);
             if (!Allowed(access, pde)) return PageFault(i, linear, access | ErrorPresent);
             pde = Touch32(pdeAt, pde, A | ((access & ErrorWrite) != 0 ? D : 0));
-            Mark(directory, ManyOwners);
+            Mark(directory, Directory);
             _largeRegions[linear >> 28] |= 1UL << (int)((linear >> 22) & 63);
             result.Page = ((pde & 0xffc0_0000) | (linear & 0x003f_f000)) & A20Mask;
             result.WriteReady = (pde & D) != 0 && Allowed(access | ErrorWrite, pde);
@@ -284,7 +249,7 @@ public sealed unsafe class Mmu
         if (!Allowed(access, rights)) return PageFault(i, linear, access | ErrorPresent);
         Touch32(pdeAt, pde, A);
         pte = Touch32(pteAt, pte, A | ((access & ErrorWrite) != 0 ? D : 0));
-        Mark(directory, ManyOwners);
+        Mark(directory, Directory);
         Mark(table, (linear & 0xffc0_0000) + 1);
         result.Page = pte & 0xffff_f000 & A20Mask;
         result.WriteReady = (pte & D) != 0 && Allowed(access | ErrorWrite, rights);
@@ -310,7 +275,7 @@ public sealed unsafe class Mmu
             if ((pde & 0x001f_e000) != 0) return PageFault(i, linear, reported | ErrorPresent | ErrorReserved);
             if (!Allowed(access, (uint)pde) || ((access & ErrorFetch) != 0 && pde >> 63 != 0)) return PageFault(i, linear, reported | ErrorPresent);
             pde = Touch64(pdeAt, pde, A | ((access & ErrorWrite) != 0 ? D : 0));
-            Mark(directory, ManyOwners);
+            Mark(directory, linear < SharedFrom ? LowDirectory : ManyOwners);
             _largeRegions[linear >> 28] |= 1UL << (int)((linear >> 22) & 63);
             result.Page = ((uint)(pde & 0xffe0_0000) | (linear & 0x001f_f000)) & A20Mask;
             result.WriteReady = (pde & D) != 0 && Allowed(access | ErrorWrite, (uint)pde);
@@ -325,7 +290,7 @@ public sealed unsafe class Mmu
         if (!Allowed(access, rights) || ((access & ErrorFetch) != 0 && (pte | pde) >> 63 != 0)) return PageFault(i, linear, reported | ErrorPresent);
         Touch64(pdeAt, pde, A);
         pte = Touch64(pteAt, pte, A | ((access & ErrorWrite) != 0 ? D : 0));
-        Mark(directory, ManyOwners);
+        Mark(directory, linear < SharedFrom ? LowDirectory : ManyOwners);
         Mark(table, (linear & 0xffe0_0000) + 1);
         result.Page = (uint)pte & 0xffff_f000 & A20Mask;
         result.WriteReady = (pte & D) != 0 && Allowed(access | ErrorWrite, rights);
@@ -372,7 +337,7 @@ public sealed unsafe class Mmu
     private void Mark(uint table, uint owner)
     {
         uint page = (table & A20Mask) >> 12;
-        if (_tableGeneration[page] != _generation)
+        if (_tableGeneration[page] != _generation || _tableOwner[page] == NoOwner)
         {
             _tableGeneration[page] = _generation;
             _tableOwner[page] = owner;

@@ -114,7 +114,7 @@ internal sealed unsafe class TranslatedCode
             {
                 // Everything is decoded and counted anew when no block runs.
                 _blocks.Stale = true;
-                _processor.Mmu.NewEpoch();
+                Epochs.New(_c);
                 _c->Attention = 1;
                 continue;
             }
