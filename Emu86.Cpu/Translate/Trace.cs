@@ -99,7 +99,7 @@ internal sealed unsafe class TraceBuilder
                 Block* fall = Warm(after, head), taken = Warm(x.NearBranch32, head);
                 if (fall == null || taken == head) return taken;
                 return taken == null || taken->Heat <= fall->Heat ? fall : taken;
-            case Code.Cli or Code.Popfd:
+            case Code.Cli or Code.Sti or Code.Popfd:
                 return Warm(after, head);
             default:
                 // A block may be cut where it got too long.

@@ -1,4 +1,4 @@
-// PUSHF, POPF, CLI and PUSH Sreg, which kernels do all the time, as far as nothing comes of them but values.
+// PUSHF, POPF, CLI, STI and PUSH Sreg, which kernels do all the time, as far as nothing comes of them but values.
 using Emu86.Cpu.Decode;
 using Iced.Intel;
 using static Emu86.Cpu.Translate.HostRegisters;
@@ -20,6 +20,14 @@ internal sealed unsafe partial class Translator
             case Code.Cli when IsRing0:
                 FreeFlags();
                 _code.Put(Code.And_rm32_imm32, Field(&_c->S.SystemFlags), unchecked((int)~Flags.If));
+                return true;
+            case Code.Sti when IsRing0 && _expected is not null && !_closes:
+                // What it holds interrupts back for follows in this very code, so nobody can look between the two. The interpreter
+                // does it where one waits.
+                FreeFlags();
+                _code.Put(Code.Cmp_rm8_imm8, Field(&_c->S.IntrPin), 0);
+                _code.JumpIf(NotEqual, Refused(i));
+                _code.Put(Code.Or_rm32_imm32, Field(&_c->S.SystemFlags), (int)Flags.If);
                 return true;
             case Code.Pushfd:
                 LocateStack(i, -4, 4, write: true);

@@ -151,6 +151,7 @@ internal sealed class RandomProgram
                     if (_random.Next(3) == 0) _a.cli();
                     if (_random.Next(3) == 0) _a.xor(__dword_ptr[esp], _random.Next(4) switch { 0 => 0x200, 1 => 0x8d5, 2 => 0x400, _ => 0x20_0000 });
                     _a.popfd();
+                    if (_random.Next(3) == 0) _a.sti();
                     break;
                 case 7:
                     _a.push(_random.Next(2) == 0 ? ds : fs);

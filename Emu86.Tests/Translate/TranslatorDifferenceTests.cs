@@ -26,6 +26,7 @@ public sealed unsafe class TranslatorDifferenceTests
         {
             ulong until = from + (ulong)(random.Next(4) == 0 ? random.Next(1, 20) : random.Next(1, 2_000));
             if (random.Next(12) == 0) pair.Forget();
+            if (random.Next(6) == 0) pair.Interrupt();
             string? difference = pair.RunTo(until);
             if (difference != null) Assert.Fail($"seed {seed}, counts {from} to {until}: {difference}\n{Shrink(seed, until)}");
             from = until;
@@ -68,6 +69,13 @@ public sealed unsafe class TranslatorDifferenceTests
         {
             RunResult one = _one.Cpu.Run(count), two = _two.Cpu.Run(count);
             return one == two ? Difference(_one, _two) : $"{one} and {two}";
+        }
+
+        /// <summary>An interrupt waits until the program lets it in.</summary>
+        public void Interrupt()
+        {
+            _one.Cpu.SetIntr(true);
+            _two.Cpu.SetIntr(true);
         }
 
         /// <summary>Takes from the translator what it has translated or cached: nothing may depend on it.</summary>
