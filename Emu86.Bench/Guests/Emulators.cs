@@ -1,5 +1,6 @@
 // How each emulator is told to run the Linux guest: one core, 128 MiB, no network, the console on the first serial port.
 using System.Diagnostics;
+using Emu86.Bench.Soak;
 
 namespace Emu86.Bench.Guests;
 
@@ -23,20 +24,32 @@ internal abstract class Emulator
 {
     public abstract string Name { get; }
 
+    /// <summary>Whether it boots a guest.</summary>
+    public virtual bool Boots => true;
+
     /// <summary>A sentence when this host cannot run it; null when it can.</summary>
     public abstract string? Missing(Guest guest);
 
     /// <summary>The command that boots the guest and runs the jobs (names separated by commas).</summary>
     public abstract Command Prepare(Guest guest, string jobs, string workDirectory);
 
-    public static Emulator Peer(string name, string? ours) => name switch
+    public static Emulator Peer(string name, string? ours, string engine) => name switch
     {
         "qemu" => new Qemu(icount: false),
         "qemu-icount" => new Qemu(icount: true),
         "bochs" => new Bochs(),
         "interpreter" => new Emu86(ours, "interpreter", name),
-        _ => throw new BenchException($"--against knows qemu, qemu-icount, bochs and interpreter, not \"{name}\""),
+        "native" => new Native(),
+        "pair" => new Pair(ours, engine),
+        _ => throw new BenchException($"--against knows qemu, qemu-icount, bochs, interpreter, pair and native, not \"{name}\""),
     };
+
+    protected static void Do(string program, string[] arguments, string otherwise)
+    {
+        using Process process = Process.Start(program, arguments);
+        process.WaitForExit();
+        if (process.ExitCode != 0) throw new BenchException(otherwise);
+    }
 
     protected static string? OnPath(string program) =>
         (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':').Select(d => Path.Combine(d, program)).FirstOrDefault(File.Exists);
@@ -45,7 +58,7 @@ internal abstract class Emulator
 /// <param name="program">emu86.dll or its executable; null: the one that was built with this program.</param>
 /// <param name="engine">For <c>--engine</c>.</param>
 /// <param name="name">In the table.</param>
-internal sealed class Emu86(string? program, string engine, string name = Emu86.Subject) : Emulator
+internal class Emu86(string? program, string engine, string name = Emu86.Subject) : Emulator
 {
     private readonly string _program = program ?? Path.Combine(AppContext.BaseDirectory, "emu86.dll");
 
@@ -64,14 +77,34 @@ internal sealed class Emu86(string? program, string engine, string name = Emu86.
     /// <summary>Nanoseconds of guest time per instruction in a counting run.</summary>
     public const int CountingNs = 10;
 
-    private Command With(Guest guest, string jobs, string[] more)
+    protected string Engine { get; } = engine;
+
+    /// <summary>The program as a command without options.</summary>
+    protected string[] Start => _program.EndsWith(".dll", StringComparison.Ordinal) ? ["dotnet", _program] : [_program];
+
+    protected Command With(Guest guest, string jobs, string[] more)
     {
-        bool managed = _program.EndsWith(".dll", StringComparison.Ordinal);
-        return new Command(managed ? "dotnet" : _program,
+        string[] start = Start;
+        return new Command(start[0],
         [
-            .. managed ? [_program] : Array.Empty<string>(),
-            "--kernel", guest.Kernel, "--initrd", guest.Initrd, "--append", Guest.Append(jobs), "--net", "none", "--serial", "stdio", "--no-reboot", "--engine", engine, .. more,
+            .. start[1..],
+            "--kernel", guest.Kernel, "--initrd", guest.Initrd, "--append", Guest.Append(jobs), "--net", "none", "--serial", "stdio", "--no-reboot", "--engine", Engine, .. more,
         ]);
+    }
+}
+
+/// <summary>Emu86 with a backup on the same host, which is cloned from it while it boots: what protection costs.</summary>
+internal sealed class Pair(string? program, string engine) : Emu86(program, engine, "pair")
+{
+    public override Command Prepare(Guest guest, string jobs, string workDirectory)
+    {
+        string state = Path.Combine(workDirectory, "pair"), address = $"127.0.0.1:{SoakPair.FreePorts(1)[0]}";
+        Directory.CreateDirectory(state);
+        Command primary = With(guest, jobs, ["--primary", "--backups", address, "--state-dir", state]);
+        string[] backup = [.. Start, "--backup", "--listen", address, "--state-dir", state, "--net", "none", "--serial", "null", "--engine", Engine];
+        // The backup ends when the primary's guest powers off.
+        string script = $"{string.Join(' ', backup)} < /dev/null > \"$0/backup.log\" 2>&1 & exec \"$@\"";
+        return new Command("sh", ["-c", script, state, primary.Program, .. primary.Arguments]);
     }
 }
 
@@ -127,10 +160,30 @@ internal sealed class Bochs : Emulator
         return new Command("bochs", ["-q", "-f", rc], serial, "c\n", 5900);
     }
 
-    private static void Copy(params string[] arguments)
+    private static void Copy(params string[] arguments) => Do("mcopy", arguments, "mcopy could not change the copy of the guest's disk");
+}
+
+/// <summary>No emulator: the same programs, out of the initrd, by the host's processor and kernel. It says how far the host is.</summary>
+internal sealed class Native : Emulator
+{
+    public override string Name => "native";
+
+    public override bool Boots => false;
+
+    public override string? Missing(Guest guest) =>
+        OnPath("cpio") is null ? "cpio is not on PATH (Debian: apt-get install cpio)"
+        : !Environment.IsPrivilegedProcess ? "only root may run the guest's programs in a root directory of their own" : null;
+
+    public override Command Prepare(Guest guest, string jobs, string workDirectory)
     {
-        using Process process = Process.Start("mcopy", arguments);
-        process.WaitForExit();
-        if (process.ExitCode != 0) throw new BenchException("mcopy could not change the copy of the guest's disk");
+        string root = Path.Combine(workDirectory, "native");
+        if (!Directory.Exists(root))
+        {
+            Directory.CreateDirectory(root);
+            Do("sh", ["-c", "gzip -dc \"$0\" | cpio --quiet -idm -D \"$1\"", Path.GetFullPath(guest.Initrd), root], "the initrd could not be unpacked");
+        }
+        string script = $"PATH=/sbin:/bin:/bench; for job in {jobs.Replace(',', ' ')}; do echo \"emu86-guest: begin $job\"; /bench/$job; done";
+        // The mount is seen by these processes alone, and is gone with them.
+        return new Command("unshare", ["--mount", "sh", "-c", "mkdir -p \"$0/proc\" && mount --bind /proc \"$0/proc\" && exec chroot \"$0\" /bin/sh -c \"$1\"", root, script]);
     }
 }

@@ -9,8 +9,8 @@ internal readonly record struct Sample(TimeSpan Wall, TimeSpan Processor);
 internal sealed record Settings(Guest Guest, IReadOnlyList<string> Peers, int Runs, string Jobs, string? Program, string Engine, bool ProcessorTime, TimeSpan Timeout)
 {
     public const string Usage = """
-        Emu86.Bench guests [--against qemu,qemu-icount,bochs,interpreter] [--engine NAME] [--runs N] [--only NAME,...] [--time wall|cpu] [--guest DIR] [--emu86 FILE] [--timeout SECONDS]
-          --against   the emulators to compare with (default qemu; interpreter: our own); each round runs all of them, one after the other
+        Emu86.Bench guests [--against qemu,qemu-icount,bochs,interpreter,pair,native] [--engine NAME] [--runs N] [--only NAME,...] [--time wall|cpu] [--guest DIR] [--emu86 FILE] [--timeout SECONDS]
+          --against   the emulators to compare with (default qemu; interpreter: our own; pair: emu86 with a backup beside it; native: none, the host itself); each round runs all of them, one after the other
           --engine    how emu86 runs the guest: auto (default), interpreter or translator
           --runs      rounds (default 3)
           --only      programs of guests/bench, or boot (default all)
@@ -84,7 +84,7 @@ internal static class GuestBenchmark
         }
         var ours = new Emu86(settings.Program, settings.Engine);
         var emulators = new List<Emulator> { ours };
-        emulators.AddRange(settings.Peers.Select(p => Emulator.Peer(p, settings.Program)));
+        emulators.AddRange(settings.Peers.Select(p => Emulator.Peer(p, settings.Program, settings.Engine)));
         foreach (Emulator e in emulators)
         {
             if (e.Missing(settings.Guest) is { } missing) throw new BenchException($"{e.Name}: {missing}");
@@ -92,7 +92,7 @@ internal static class GuestBenchmark
         string work = Directory.CreateTempSubdirectory("emu86-bench-").FullName;
         try
         {
-            var table = new GuestTable(settings, [.. emulators.Select(e => e.Name)]);
+            var table = new GuestTable(settings, [.. emulators]);
             Console.Error.WriteLine("bench: counting instructions");
             table.Count(GuestProcess.Run(ours.Counting(settings.Guest, settings.Jobs), settings.Timeout));
             for (int round = 1; round <= settings.Runs; round++)

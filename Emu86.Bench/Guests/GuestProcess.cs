@@ -11,7 +11,8 @@ namespace Emu86.Bench.Guests;
 /// <param name="Text">Without terminal control sequences.</param>
 /// <param name="Wall">Since the start of the process.</param>
 /// <param name="Processor">Processor time of the emulator's process, all threads (the kernel counts it in steps of 10 ms).</param>
-internal readonly record struct GuestLine(string Text, TimeSpan Wall, TimeSpan Processor);
+/// <param name="PeakKib">The most memory that the process had so far, in KiB.</param>
+internal readonly record struct GuestLine(string Text, TimeSpan Wall, TimeSpan Processor, long PeakKib);
 
 internal static class GuestProcess
 {
@@ -42,7 +43,7 @@ internal static class GuestProcess
         byte[] buffer = new byte[4096];
         for (int got; (got = output.Read(buffer)) > 0;)
         {
-            var at = new GuestLine("", Stopwatch.GetElapsedTime(began), ProcessorTime(process));
+            var at = new GuestLine("", Stopwatch.GetElapsedTime(began), ProcessorTime(process), PeakKib(process));
             foreach (byte b in buffer.AsSpan(0, got))
             {
                 if (b != '\n') line.Append((char)b);
@@ -109,6 +110,20 @@ internal static class GuestProcess
         catch (IOException)
         {
             return TimeSpan.Zero;
+        }
+    }
+
+    private static long PeakKib(Process process)
+    {
+        try
+        {
+            // proc(5): "VmHWM:   123456 kB".
+            string line = File.ReadLines($"/proc/{process.Id}/status").FirstOrDefault(l => l.StartsWith("VmHWM:", StringComparison.Ordinal), "");
+            return line.Length > 0 ? long.Parse(line["VmHWM:".Length..^"kB".Length], CultureInfo.InvariantCulture) : 0;
+        }
+        catch (IOException)
+        {
+            return 0;
         }
     }
 

@@ -4,11 +4,12 @@ using System.Globalization;
 namespace Emu86.Bench.Guests;
 
 /// <summary>Collects samples by emulator and program, and prints them.</summary>
-internal sealed class GuestTable(Settings settings, IReadOnlyList<string> emulators)
+internal sealed class GuestTable(Settings settings, IReadOnlyList<Emulator> emulators)
 {
     private readonly Dictionary<(string Emulator, string Program), List<Sample>> _samples = [];
     private readonly Dictionary<string, string> _checksums = [];
     private readonly Dictionary<string, double> _instructions = [];
+    private readonly Dictionary<string, long> _peaksKib = [];
 
     /// <summary>A program was missing, failed, or computed something else than in another emulator.</summary>
     public bool Failed { get; private set; }
@@ -27,6 +28,7 @@ internal sealed class GuestTable(Settings settings, IReadOnlyList<string> emulat
     {
         var seen = new HashSet<string>();
         GuestLine? begin = null;
+        _peaksKib[emulator] = long.Max(_peaksKib.GetValueOrDefault(emulator), lines.Count > 0 ? lines.Max(l => l.PeakKib) : 0);
         foreach (GuestLine line in lines)
         {
             if (line.Text.EndsWith("emu86-guest: userspace", StringComparison.Ordinal)) Take(emulator, GuestBenchmark.Boot, new Sample(line.Wall, line.Processor));
@@ -47,7 +49,7 @@ internal sealed class GuestTable(Settings settings, IReadOnlyList<string> emulat
     /// <summary>Prints the table as Markdown.</summary>
     public void Print(TextWriter to)
     {
-        string[] peers = [.. emulators.Skip(1)];
+        string[] peers = [.. emulators.Skip(1).Select(e => e.Name)], unbooted = [.. emulators.Where(e => !e.Boots).Select(e => e.Name)];
         to.WriteLine($"{settings.Runs} rounds, medians; {(settings.ProcessorTime ? "processor" : "wall clock")} seconds on the host; ratio = time of the other / time of emu86 (min median max over rounds)");
         to.WriteLine();
         to.WriteLine($"| program | emu86 s |{string.Concat(peers.Select(p => $" {p} s |"))} emu86 MIPS |{string.Concat(peers.Select(p => $" ratio to {p} |"))}");
@@ -58,7 +60,11 @@ internal sealed class GuestTable(Settings settings, IReadOnlyList<string> emulat
             double[] ours = Times(Emu86.Subject, program);
             string mips = ours.Length > 0 && _instructions.TryGetValue(program, out double count) ? Text(count / ours.Median() / 1e6, 0) : "";
             to.Write($"| {program} | {(ours.Length > 0 ? Text(ours.Median(), 2) : "failed")} |");
-            foreach (string peer in peers) to.Write(Times(peer, program) is { Length: > 0 } theirs ? $" {Text(theirs.Median(), 2)} |" : " failed |");
+            foreach (string peer in peers)
+            {
+                if (program == GuestBenchmark.Boot && unbooted.Contains(peer)) to.Write(" |");
+                else to.Write(Times(peer, program) is { Length: > 0 } theirs ? $" {Text(theirs.Median(), 2)} |" : " failed |");
+            }
             to.Write($" {mips} |");
             foreach (string peer in peers)
             {
@@ -77,7 +83,11 @@ internal sealed class GuestTable(Settings settings, IReadOnlyList<string> emulat
         {
             to.WriteLine($"Geometric mean of the ratios to {peer}, {logs[peer].Count} programs without boot: {Text(double.Exp(logs[peer].Average()), 3)}");
         }
+        to.WriteLine($"Peak memory in MiB, with the guest's 128: {Peaks()}");
     }
+
+    /// <summary>The most memory that the processes had, guest's included.</summary>
+    private string Peaks() => string.Join(", ", emulators.Where(e => e.Boots).Select(e => $"{e.Name} {_peaksKib.GetValueOrDefault(e.Name) >> 10}"));
 
     private double[] Times(string emulator, string program) =>
         _samples.TryGetValue((emulator, program), out List<Sample>? list) ? [.. list.Select(s => (settings.ProcessorTime ? s.Processor : s.Wall).TotalSeconds)] : [];

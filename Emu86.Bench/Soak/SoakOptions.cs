@@ -21,7 +21,7 @@ internal enum SoakGuest
 internal sealed record SoakOptions(int Rounds, int Seed, SoakGuest Guest, TimeSpan Duration, string GuestDirectory, string Program, bool Verbose)
 {
     public const string Usage = """
-        Emu86.Bench failover|freeze|bandwidth|clock|stale-disk [--rounds N] [--seed S] [--guest linux|embedded] [--seconds T] [--linux DIR] [--emu86 FILE] [--verbose]
+        Emu86.Bench failover|freeze|bandwidth|lag|clock|stale-disk [--rounds N] [--seed S] [--guest linux|embedded] [--seconds T] [--linux DIR] [--emu86 FILE] [--verbose]
         """;
 
     public static SoakOptions Parse(string tool, string[] args)
@@ -38,11 +38,11 @@ internal sealed record SoakOptions(int Rounds, int Seed, SoakGuest Guest, TimeSp
         int Number(string name, int otherwise) => int.TryParse(Take(name, $"{otherwise}"), NumberStyles.None, CultureInfo.InvariantCulture, out int number) && number > 0
             ? number
             : throw new BenchException($"{name} takes a number of at least 1");
-        bool needsLinux = tool is "bandwidth" or "clock";
+        bool needsLinux = tool is "bandwidth" or "clock" or "lag";
         string guest = Take("--guest", needsLinux ? "linux" : "embedded");
         if (guest is not ("linux" or "embedded")) throw new BenchException($"--guest takes linux or embedded, not \"{guest}\"");
         if (guest == "embedded" && needsLinux) throw new BenchException($"{tool} needs the shell of the Linux guest");
-        int seconds = tool switch { "failover" => 60, "clock" => 600, "bandwidth" => 60, _ => 5 };
+        int seconds = tool switch { "failover" => 60, "clock" => 600, "bandwidth" => 60, "lag" => 20, _ => 5 };
         var options = new SoakOptions(
             Number("--rounds", tool switch { "failover" => 50, "bandwidth" => 3, _ => 1 }),
             Number("--seed", 1),

@@ -12,6 +12,7 @@ internal static class SoakTools
         "stale-disk" => StaleDiskSoak.Run,
         "bandwidth" => BandwidthSoak.Run,
         "clock" => ClockSoak.Run,
+        "lag" => LagSoak.Run,
         _ => null,
     };
 
