@@ -31,21 +31,18 @@ public sealed class KeepingBudget(long bytesMax)
     public void Reset() => (Bytes, IsPassed) = (0, false);
 }
 
-/// <summary>Keeps one earlier state of a machine. A machine has at most one keeper. <see cref="Save"/> may run on another thread than
-/// the machine; everything else is called where the machine runs.</summary>
+/// <summary>Keeps one earlier state of a machine. A machine has at most one keeper.</summary>
 public sealed class KeptState : IPageKeeper, IDisposable
 {
     private const int PageBytes = 4096;
     private const int PageCost = PageBytes + 64;
 
-    private readonly Lock _lock = new();
     private readonly Machine _machine;
     private readonly KeepingBudget _budget;
     private readonly Dictionary<uint, byte[]> _pages = [];
     private readonly Stack<byte[]> _free = new();
     private readonly ArrayBufferWriter<byte> _units = new(1 << 16);
     private readonly List<int> _unitBytes = [];
-    private bool _ended;
 
     public KeptState(Machine machine, KeepingBudget budget)
     {
@@ -72,12 +69,7 @@ public sealed class KeptState : IPageKeeper, IDisposable
 
     public void BeforeFirstWrite(uint page)
     {
-        lock (_lock) Keep(page);
-    }
-
-    private void Keep(uint page)
-    {
-        if (_ended || _pages.ContainsKey(page)) return;
+        if (_pages.ContainsKey(page)) return;
         if (!_budget.Take(PageCost))
         {
             _pages.Clear();
@@ -90,33 +82,17 @@ public sealed class KeptState : IPageKeeper, IDisposable
     }
 
     /// <summary>Writes a snapshot of the kept state. Not when the budget was passed.</summary>
-    /// <exception cref="OperationCanceledException">Disposed meanwhile.</exception>
     public void Save(IBufferWriter<byte> output)
     {
         PhysicalMemory memory = _machine.Board.Memory;
-        byte[] copy = new byte[PageBytes];
-        Snapshot.Write(_machine.Board, _machine.Config, _units.WrittenSpan, _unitBytes, page =>
-        {
-            // A page that is not kept was not written yet; it cannot be while it is copied, since the first write waits for the lock.
-            lock (_lock)
-            {
-                if (_ended) throw new OperationCanceledException();
-                if (_pages.TryGetValue(page, out byte[]? kept)) return kept;
-                memory.RamPage(page).CopyTo(copy);
-                return copy;
-            }
-        }, output);
+        Snapshot.Write(_machine.Board, _machine.Config, _units.WrittenSpan, _unitBytes, page => _pages.TryGetValue(page, out byte[]? kept) ? kept : memory.RamPage(page), output);
     }
 
     /// <summary>Nothing more is kept.</summary>
     public void Dispose()
     {
-        lock (_lock)
-        {
-            _ended = true;
-            _pages.Clear();
-            _free.Clear();
-            if (ReferenceEquals(_machine.Board.Memory.Keeper, this)) _machine.Board.Memory.Keeper = null;
-        }
+        _pages.Clear();
+        _free.Clear();
+        if (ReferenceEquals(_machine.Board.Memory.Keeper, this)) _machine.Board.Memory.Keeper = null;
     }
 }

@@ -173,14 +173,6 @@ public sealed class Machine : IDisposable
         return page;
     }
 
-    /// <summary>Does a part of the next state hash's work, so that it takes less time itself.</summary>
-    /// <param name="pagesMax">RAM pages to hash at most.</param>
-    /// <returns>False when all of RAM has been looked at.</returns>
-    public bool PrepareHash(int pagesMax) => _memoryHash.Prepare(pagesMax);
-
-    /// <summary>The next state hash looks at all of RAM, as if everything had been written.</summary>
-    public void HashAnew() => _memoryHash.Forget();
-
     /// <summary>How many clean pages each state hash looks at again.</summary>
     public int ScrubPages
     {
@@ -201,6 +193,39 @@ public sealed class Machine : IDisposable
         Snapshot.Read(_board, Config, snapshot);
         _memoryHash.Forget();
     }
+
+    /// <summary>Takes over a state whose RAM comes page by page: from here it is all zero, <see cref="RestorePage"/> may change any
+    /// page as often as needed, and <see cref="EndRestore"/> completes the state. Until then nothing else may be done.</summary>
+    public void BeginRestore()
+    {
+        Snapshot.ClearRam(_board);
+        _memoryHash.BeginPut();
+    }
+
+    /// <summary>What a page of RAM holds.</summary>
+    /// <param name="page">Below the number of pages of RAM.</param>
+    /// <param name="content">4096 bytes.</param>
+    /// <exception cref="StateFormatException">There is no such page, or the content is not a page.</exception>
+    public void RestorePage(ulong page, ReadOnlySpan<byte> content)
+    {
+        if (page >= _board.Memory.RamBytes >> 12 || content.Length != 4096) throw new StateFormatException($"RAM page {page} of {content.Length} bytes came, which the machine does not have");
+        content.CopyTo(_board.Memory.RamPage((uint)page));
+        _memoryHash.Put((uint)page, content);
+    }
+
+    /// <summary>Takes over the rest: a snapshot without RAM.</summary>
+    /// <exception cref="StateFormatException">It is damaged, or of another machine.</exception>
+    public void EndRestore(ReadOnlySequence<byte> snapshot)
+    {
+        Snapshot.Read(_board, Config, snapshot, keepsRam: true);
+        _memoryHash.EndPut();
+    }
+
+    /// <summary>The first write to each RAM page from now on is told to the memory's keeper.</summary>
+    internal void WatchAllPages() => _memoryHash.BeginAnew();
+
+    /// <summary>What RAM held at <see cref="WatchAllPages"/>, so that the next state hash need not look at it again.</summary>
+    internal void AdoptPageHashes(ReadOnlySpan<ulong> pages) => _memoryHash.Adopt(pages);
 
     public void Dispose() => _board.Dispose();
 }

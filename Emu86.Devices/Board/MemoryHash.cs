@@ -11,8 +11,8 @@ internal sealed unsafe class MemoryHash(PhysicalMemory memory, Mmu mmu)
 {
     private readonly ulong[] _pages = new ulong[memory.RamBytes >> 12];
     private bool _complete;
+    private bool _awaitsPages;
     private int _scrubAt;
-    private int _prepareAt;
 
     /// <summary>Clean pages that are checked at each hash.</summary>
     public int ScrubPages { get; set; } = 128;
@@ -36,35 +36,43 @@ internal sealed unsafe class MemoryHash(PhysicalMemory memory, Mmu mmu)
         }
         // Writes to pages that are clean now must be seen again.
         if (anyDirty) mmu.FlushAll();
-        _complete = true;
-        UInt128 hash = XxHash128.HashToUInt128(MemoryMarshal.AsBytes<ulong>(_pages));
+        (_complete, _awaitsPages) = (true, false);
+        UInt128 hash = HashOf(_pages);
         Scrub();
         return hash;
     }
 
-    /// <summary>Hashes some of the pages that the next <see cref="Compute"/> would have to: it then finds only what was written meanwhile.</summary>
-    /// <param name="pagesMax">How many at most.</param>
-    /// <returns>False when it has been through all of RAM.</returns>
-    public bool Prepare(int pagesMax)
+    /// <summary>Every page counts as clean from now on, and its first write is seen. What the pages hash to is not known until
+    /// <see cref="Adopt"/>; a hash that is wanted before that looks at all of them.</summary>
+    public void BeginAnew()
     {
-        if (!_complete)
-        {
-            for (int page = 0; page < _pages.Length; page++) memory.MarkDirty((uint)page);
-            (_complete, _prepareAt) = (true, 0);
-        }
-        int left = pagesMax;
-        for (; _prepareAt < _pages.Length && left > 0; _prepareAt++)
-        {
-            if ((memory.Bits[_prepareAt] & PageBits.Dirty) == 0) continue;
-            _pages[_prepareAt] = HashOf((uint)_prepareAt);
-            memory.Bits[_prepareAt] &= ~PageBits.Dirty;
-            left--;
-        }
-        if (left < pagesMax) mmu.FlushAll();
-        if (_prepareAt < _pages.Length) return true;
-        _prepareAt = 0;
-        return false;
+        for (int page = 0; page < _pages.Length; page++) memory.Bits[page] &= ~PageBits.Dirty;
+        mmu.FlushAll();
+        (_complete, _awaitsPages) = (false, true);
     }
+
+    /// <summary>What the pages held when <see cref="BeginAnew"/> was called hashes to this. Ignored when a hash was wanted meanwhile.</summary>
+    public void Adopt(ReadOnlySpan<ulong> pages)
+    {
+        if (!_awaitsPages) return;
+        pages.CopyTo(_pages);
+        (_complete, _awaitsPages) = (true, false);
+    }
+
+    /// <summary>All of RAM is zero, and changes by <see cref="Put"/> only, until <see cref="EndPut"/>.</summary>
+    public void BeginPut()
+    {
+        Span<byte> zeros = stackalloc byte[4096];
+        zeros.Clear();
+        BeginAnew();
+        for (uint page = 0; page < _pages.Length; page++) _pages[page] = HashOf(page, zeros);
+    }
+
+    /// <summary>A page was given this content.</summary>
+    public void Put(uint page, ReadOnlySpan<byte> content) => _pages[page] = HashOf(page, content);
+
+    /// <summary>The hashes are those of what RAM holds.</summary>
+    public void EndPut() => (_complete, _awaitsPages) = (true, false);
 
     /// <summary>Looks at all pages that were not written since the last <see cref="Compute"/>.</summary>
     /// <returns>Those whose content is not what it was.</returns>
@@ -79,7 +87,13 @@ internal sealed unsafe class MemoryHash(PhysicalMemory memory, Mmu mmu)
     }
 
     /// <summary>Everything may have changed (a snapshot was loaded).</summary>
-    public void Forget() => _complete = false;
+    public void Forget() => (_complete, _awaitsPages) = (false, false);
+
+    /// <summary>The hash of a page with this content.</summary>
+    public static ulong HashOf(uint page, ReadOnlySpan<byte> content) => XxHash3.HashToUInt64(content, page);
+
+    /// <summary>The hash of a memory whose pages have these hashes.</summary>
+    public static UInt128 HashOf(ReadOnlySpan<ulong> pages) => XxHash128.HashToUInt128(MemoryMarshal.AsBytes(pages));
 
     private void Scrub()
     {
@@ -95,5 +109,5 @@ internal sealed unsafe class MemoryHash(PhysicalMemory memory, Mmu mmu)
         }
     }
 
-    private ulong HashOf(uint page) => XxHash3.HashToUInt64(memory.RamPage(page), page);
+    private ulong HashOf(uint page) => HashOf(page, memory.RamPage(page));
 }

@@ -42,19 +42,8 @@ public static class Snapshot
     internal static void Write(Board board, MachineConfig config, ReadOnlySpan<byte> unitBytes, List<int> unitLengths, PageSource pageOf, IBufferWriter<byte> output)
     {
         var writer = new MessagePackWriter(output);
-        writer.WriteArrayHeader(5);
-        writer.Write(Magic);
-        writer.Write(FormatVersion);
-        MessagePackSerializer.Serialize(ref writer, config);
-        writer.WriteMapHeader(board.Units.Count);
-        for (int n = 0; n < unitLengths.Count; n++)
-        {
-            writer.Write(board.Units[n].StateName);
-            writer.WriteArrayHeader(2);
-            writer.Write(board.Units[n].StateVersion);
-            writer.Write(unitBytes[..unitLengths[n]]);
-            unitBytes = unitBytes[unitLengths[n]..];
-        }
+        WriteHeader(ref writer, config);
+        WriteUnits(ref writer, board, unitBytes, unitLengths);
         uint pages = board.Memory.RamBytes >> 12;
         var stored = new List<uint>();
         for (uint page = 0; page < pages; page++)
@@ -69,6 +58,34 @@ public static class Snapshot
             if (page % 64 == 63) writer.Flush();
         }
         writer.Flush();
+    }
+
+    /// <summary>The part of a snapshot from which <see cref="ReadConfig"/> reads: what <see cref="WriteRest"/> writes completes it.</summary>
+    internal static void WriteHeader(MachineConfig config, IBufferWriter<byte> output)
+    {
+        var writer = new MessagePackWriter(output);
+        WriteHeader(ref writer, config);
+        writer.Flush();
+    }
+
+    /// <summary>What follows the header in a snapshot whose RAM travels apart.</summary>
+    internal static void WriteRest(Board board, ReadOnlySpan<byte> unitBytes, List<int> unitLengths, IBufferWriter<byte> output)
+    {
+        var writer = new MessagePackWriter(output);
+        WriteUnits(ref writer, board, unitBytes, unitLengths);
+        writer.WriteMapHeader(0);
+        writer.Flush();
+    }
+
+    /// <summary>All of RAM is zero. Pages that are already are not touched: the host may not have given them memory yet.</summary>
+    internal static void ClearRam(Board board)
+    {
+        uint pages = board.Memory.RamBytes >> 12;
+        for (uint page = 0; page < pages; page++)
+        {
+            Span<byte> content = board.Memory.RamPage(page);
+            if (content.ContainsAnyExcept((byte)0)) content.Clear();
+        }
     }
 
     /// <summary>All units' bytes, one after the other.</summary>
@@ -86,7 +103,11 @@ public static class Snapshot
         }
     }
 
-    internal static void Read(Board board, MachineConfig config, ReadOnlySequence<byte> snapshot)
+    /// <param name="board">Of a machine with that configuration.</param>
+    /// <param name="config">The machine's.</param>
+    /// <param name="snapshot">What to take over.</param>
+    /// <param name="keepsRam">The pages that are not in the snapshot stay as they are, instead of zero.</param>
+    internal static void Read(Board board, MachineConfig config, ReadOnlySequence<byte> snapshot, bool keepsRam = false)
     {
         try
         {
@@ -94,6 +115,7 @@ public static class Snapshot
             MachineConfig saved = ReadHeader(ref reader);
             if (saved.Hash() != config.Hash()) throw new StateFormatException("the snapshot is of a machine with another configuration");
             ReadUnits(board, ref reader);
+            if (!keepsRam) ClearRam(board);
             ReadRam(board, ref reader);
             if (!reader.End) throw new StateFormatException("the snapshot has bytes after its end");
             board.AfterLoad();
@@ -119,13 +141,49 @@ public static class Snapshot
     internal static UInt128 HashOf(Board board, UInt128 memory)
     {
         var hash = new XxHash128();
-        Span<byte> bytes = stackalloc byte[16];
-        foreach ((_, UInt128 unit) in HashesOf(board, memory))
+        foreach ((_, UInt128 unit) in HashesOf(board, memory)) Append(hash, unit);
+        return hash.GetCurrentHashAsUInt128();
+    }
+
+    /// <summary>The same hash from bytes that <see cref="CollectUnits"/> gave.</summary>
+    internal static UInt128 HashOf(UInt128 memory, ReadOnlySpan<byte> unitBytes, List<int> unitLengths)
+    {
+        var hash = new XxHash128();
+        Append(hash, memory);
+        foreach (int length in unitLengths)
         {
-            System.Buffers.Binary.BinaryPrimitives.WriteUInt128LittleEndian(bytes, unit);
-            hash.Append(bytes);
+            Append(hash, XxHash128.HashToUInt128(unitBytes[..length]));
+            unitBytes = unitBytes[length..];
         }
         return hash.GetCurrentHashAsUInt128();
+    }
+
+    private static void Append(XxHash128 hash, UInt128 part)
+    {
+        Span<byte> bytes = stackalloc byte[16];
+        System.Buffers.Binary.BinaryPrimitives.WriteUInt128LittleEndian(bytes, part);
+        hash.Append(bytes);
+    }
+
+    private static void WriteHeader(ref MessagePackWriter writer, MachineConfig config)
+    {
+        writer.WriteArrayHeader(5);
+        writer.Write(Magic);
+        writer.Write(FormatVersion);
+        MessagePackSerializer.Serialize(ref writer, config);
+    }
+
+    private static void WriteUnits(ref MessagePackWriter writer, Board board, ReadOnlySpan<byte> unitBytes, List<int> unitLengths)
+    {
+        writer.WriteMapHeader(board.Units.Count);
+        for (int n = 0; n < unitLengths.Count; n++)
+        {
+            writer.Write(board.Units[n].StateName);
+            writer.WriteArrayHeader(2);
+            writer.Write(board.Units[n].StateVersion);
+            writer.Write(unitBytes[..unitLengths[n]]);
+            unitBytes = unitBytes[unitLengths[n]..];
+        }
     }
 
     private static void Collect(IStateful unit, ArrayBufferWriter<byte> bytes)
@@ -170,7 +228,6 @@ public static class Snapshot
     private static void ReadRam(Board board, ref MessagePackReader reader)
     {
         uint pages = board.Memory.RamBytes >> 12;
-        for (uint page = 0; page < pages; page++) board.Memory.RamPage(page).Clear();
         int stored = reader.ReadMapHeader();
         for (int n = 0; n < stored; n++)
         {

@@ -1,4 +1,5 @@
 // A disk whose content at one moment can be read while the guest goes on writing: blocks are kept before they are overwritten.
+// Before that moment it can be read in rounds: what was written meanwhile is read once more.
 using Emu86.Devices;
 
 namespace Emu86.Ft.Host;
@@ -19,6 +20,9 @@ public sealed class SnapshotDisk(IBlockStore store, string? spillDirectory = nul
     // Null for a block that is in the spill file, at its place on the disk.
     private Dictionary<long, byte[]?>? _kept;
     private SpillFile? _spill;
+
+    // Written while rounds are made; then all that the snapshot will be asked for. Null: no rounds are made, and all may be asked for.
+    private HashSet<long>? _written;
     private long _memory;
     private string? _broken;
 
@@ -31,20 +35,64 @@ public sealed class SnapshotDisk(IBlockStore store, string? spillDirectory = nul
 
     public long BlockCount => (SectorCount + BlockSectors - 1) / BlockSectors;
 
-    /// <summary>The content as it is now is kept for <see cref="ReadSnapshot"/>.</summary>
-    public void BeginSnapshot()
+    /// <summary>What is written from now on is remembered for <see cref="TakeWritten"/>.</summary>
+    public void BeginRounds()
     {
         EndSnapshot();
-        lock (_lock) (_kept, _memory, _broken) = ([], 0, null);
+        lock (_lock) _written = [];
     }
 
+    /// <summary>Blocks written since the rounds began or since this was asked, in ascending order. When a snapshot has begun: those
+    /// that were written before it, and are the ones that it may be asked for.</summary>
+    /// <exception cref="IOException">There are no rounds, or they have ended.</exception>
+    public long[] TakeWritten()
+    {
+        lock (_lock)
+        {
+            long[] taken = [.. (_written ?? throw new IOException("the rounds have ended")).Order()];
+            if (_kept is null) _written.Clear();
+            return taken;
+        }
+    }
+
+    /// <summary>A block as it is now.</summary>
+    /// <exception cref="IOException">The host's disk failed.</exception>
+    public byte[] ReadNow(long block)
+    {
+        byte[] content = new byte[Length(block)];
+        ReadNow(block, content);
+        return content;
+    }
+
+    /// <summary>The same into a buffer of at least <see cref="BlockBytes"/>; returns the part of it that was needed.</summary>
+    /// <exception cref="IOException">The host's disk failed.</exception>
+    public ReadOnlySpan<byte> ReadNow(long block, Span<byte> buffer)
+    {
+        Span<byte> content = buffer[..Length(block)];
+        lock (_lock)
+        {
+            return store.Read(block * BlockSectors, content) == BlockResult.Ok ? content : throw new IOException($"block {block} cannot be read");
+        }
+    }
+
+    /// <summary>The content as it is now is kept for <see cref="ReadSnapshot"/>; after rounds, only of the blocks that
+    /// <see cref="TakeWritten"/> names.</summary>
+    public void BeginSnapshot()
+    {
+        lock (_lock)
+        {
+            DropKept();
+            (_kept, _memory, _broken) = ([], 0, null);
+        }
+    }
+
+    /// <summary>Nothing is kept or remembered any more.</summary>
     public void EndSnapshot()
     {
         lock (_lock)
         {
-            _kept = null;
-            _spill?.Dispose();
-            _spill = null;
+            DropKept();
+            _written = null;
         }
     }
 
@@ -70,9 +118,10 @@ public sealed class SnapshotDisk(IBlockStore store, string? spillDirectory = nul
     {
         lock (_lock)
         {
-            if (_kept is not null && _broken is null)
+            for (long block = lba / BlockSectors; block <= (lba + source.Length / 512 - 1) / BlockSectors; block++)
             {
-                for (long block = lba / BlockSectors; block <= (lba + source.Length / 512 - 1) / BlockSectors; block++) Keep(block);
+                if (_kept is null) _written?.Add(block);
+                else if (_broken is null && _written?.Contains(block) is not false) Keep(block);
             }
             return store.Write(lba, source);
         }
@@ -105,6 +154,13 @@ public sealed class SnapshotDisk(IBlockStore store, string? spillDirectory = nul
         {
             _broken = $"what the guest overwrites meanwhile cannot be kept in {spillDirectory}: {e.Message}";
         }
+    }
+
+    private void DropKept()
+    {
+        _kept = null;
+        _spill?.Dispose();
+        _spill = null;
     }
 
     private int Length(long block) => (int)Math.Min(BlockSectors, SectorCount - block * BlockSectors) * 512;

@@ -1,5 +1,6 @@
 // The primary's view of its backup: connection, session, lease, loss. Part of PrimaryCore, which owns phase and log.
 using Emu86.Cpu;
+using Emu86.Devices;
 
 namespace Emu86.Ft.Replication;
 
@@ -25,8 +26,9 @@ internal sealed class BackupLink(PrimaryCore core, ProtocolOptions options, Prim
     private long _heartbeatAtUs;
     private Guid _backup;
     private ulong _armedLsn;
-    private CloneEndMessage? _cloneEnd;
+    private (Position At, ulong OutputOrdinal, ulong NextLsn)? _snapshot;
     private bool _loaded;
+    private long _loadedUs;
     private ulong _executedLsn;
     private long _executedUs;
 
@@ -34,7 +36,7 @@ internal sealed class BackupLink(PrimaryCore core, ProtocolOptions options, Prim
 
     public bool HasSession { get; private set; }
 
-    public bool SnapshotIsTaken => _cloneEnd is not null;
+    public bool SnapshotIsTaken => _snapshot is not null;
 
     public bool ArmedConfirmed => core.Log.ReceivedLsn >= _armedLsn;
 
@@ -68,8 +70,13 @@ internal sealed class BackupLink(PrimaryCore core, ProtocolOptions options, Prim
             _heartbeatAtUs = nowUs + options.HeartbeatUs;
             core.Actions.Add(new(ActionKind.SendHeartbeat) { Message = new HeartbeatMessage(_session, true, nowUs) });
         }
-        if (_loaded && Lag.Update(nowUs, core.Log.LagUs(nowUs))) SetSpeed();
+        if (_loaded && Lag.Update(nowUs, core.Log.LagUs(nowUs), SpeedMin(nowUs))) SetSpeed();
     }
+
+    // What a new backup has to catch up costs the guest a tenth of its speed at most; and more only when that does not bring it near.
+    private int SpeedMin(long nowUs) => core.Phase == PrimaryPhase.CatchingUp
+        ? (int)Math.Clamp(LagController.CatchUpSpeed - (nowUs - _loadedUs - LagController.CatchUpUs) / 10_000, LagController.SpeedMin, LagController.CatchUpSpeed)
+        : LagController.SpeedMin;
 
     public void Opened(long nowUs, int connection)
     {
@@ -110,7 +117,7 @@ internal sealed class BackupLink(PrimaryCore core, ProtocolOptions options, Prim
             case WelcomeMessage welcome when _state == LinkState.Greeting && welcome.SessionId == _session: Welcomed(nowUs, welcome); break;
             case RefusedMessage refused when _state == LinkState.Greeting: Lose(nowUs, refused.Sentence); break;
             case CloneLoadedMessage { Problem.Length: > 0 } loaded: Lose(nowUs, loaded.Problem); break;
-            case CloneLoadedMessage when core.Phase == PrimaryPhase.CatchingUp: (_loaded, _executedUs) = (true, nowUs); break;
+            case CloneLoadedMessage when core.Phase == PrimaryPhase.CatchingUp: (_loaded, _loadedUs, _executedUs) = (true, nowUs, nowUs); break;
             case AckMessage ack when _state == LinkState.Up: Acknowledged(nowUs, ack); break;
             case DivergedMessage diverged: Lose(nowUs, $"diverged at count {diverged.Position.Count}"); break;
             case LeaveMessage leave: Lose(nowUs, leave.Sentence); break;
@@ -125,13 +132,14 @@ internal sealed class BackupLink(PrimaryCore core, ProtocolOptions options, Prim
         Grant(nowUs, heartbeat.SentUs);
     }
 
-    public void SnapshotTaken(UInt128 stateHash) => _cloneEnd = new(core.Position, stateHash, core.OutputOrdinal, core.Log.NextLsn);
+    public void SnapshotTaken() => _snapshot = (core.Position, core.OutputOrdinal, core.Log.NextLsn);
 
-    public void CloneStreamed()
+    public void CloneStreamed(UInt128 stateHash)
     {
         if (core.Phase != PrimaryPhase.Cloning) return;
         Check.That(SnapshotIsTaken);
-        Send(_cloneEnd!);
+        (Position at, ulong outputOrdinal, ulong nextLsn) = _snapshot!.Value;
+        Send(new CloneEndMessage(at, stateHash, outputOrdinal, nextLsn));
         core.Phase = PrimaryPhase.CatchingUp;
         SendFrom(1);
         core.AppendFrontier();
@@ -155,7 +163,7 @@ internal sealed class BackupLink(PrimaryCore core, ProtocolOptions options, Prim
         _connection = 0;
         _state = LinkState.Down;
         _loaded = HasSession = false;
-        _cloneEnd = null;
+        _snapshot = null;
         LeaseUntilUs = long.MinValue;
         _armedLsn = ulong.MaxValue;
         core.Log.Reset();

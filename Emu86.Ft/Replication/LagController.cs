@@ -9,6 +9,12 @@ public sealed class LagController(long maxLagUs)
     /// <summary>Never slower than this: a guest that stands still cannot be told from a dead one.</summary>
     public const int SpeedMin = 20;
 
+    /// <summary>Not slower than this while a new backup catches up, for so many microseconds; then by a thousandth less every ten
+    /// milliseconds.</summary>
+    public const int CatchUpSpeed = 900;
+
+    public const long CatchUpUs = 5_000_000;
+
     /// <summary>How often the speed may change, in microseconds: the lag must have had time to react.</summary>
     private readonly long _periodUs = Math.Max(maxLagUs / 10, 1000);
 
@@ -18,7 +24,10 @@ public sealed class LagController(long maxLagUs)
     public int Speed { get; private set; } = FullSpeed;
 
     /// <summary>Takes a measurement. True when the speed changed.</summary>
-    public bool Update(long nowUs, long lagUs)
+    /// <param name="nowUs">Host time.</param>
+    /// <param name="lagUs">The backup's lag.</param>
+    /// <param name="speedMin">Not slower than this.</param>
+    public bool Update(long nowUs, long lagUs, int speedMin = SpeedMin)
     {
         if (nowUs < _nextUs) return false;
         _nextUs = nowUs + _periodUs;
@@ -32,7 +41,7 @@ public sealed class LagController(long maxLagUs)
             // What is already on its way back is left alone, or the speed would swing.
             if (growth < 0) return false;
             long excess = Math.Min(lagUs - rest, 2 * rest);
-            Speed = Math.Max(SpeedMin, (int)(Speed - Speed * excess / (4 * rest) - 1));
+            Speed = Math.Max(speedMin, (int)(Speed - Speed * excess / (4 * rest) - 1));
         }
         else
         {

@@ -32,8 +32,9 @@ public static class MessageCodec
                 break;
             case WelcomeMessage m: Begin(ref w, 3); w.Write(m.SessionId); w.Write(m.ReceivedLsn); w.Write(m.Backup.ToByteArray()); break;
             case RefusedMessage m: Begin(ref w, 1); w.Write(m.Sentence); break;
-            case CloneBeginMessage m: Begin(ref w, 3); w.Write(m.Configuration.Span); w.Write(m.StateBytes); Numbers(ref w, m.DiskSectors); break;
+            case CloneBeginMessage m: Begin(ref w, 3); w.Write(m.Configuration.Span); w.Write(m.HeaderBytes); Numbers(ref w, m.DiskSectors); break;
             case CloneStateMessage m: Begin(ref w, 2); w.Write(m.Offset); w.Write(m.Data.Span); break;
+            case ClonePagesMessage m: Begin(ref w, 2); Numbers(ref w, m.Pages); w.Write(m.Data.Span); break;
             case CloneDiskHashesMessage m: Begin(ref w, 4); w.Write(m.Disk); w.Write(m.FirstBlock); w.Write(m.BlockBytes); w.Write(m.Hashes.Span); break;
             case CloneDiskWantMessage m: Begin(ref w, 2); w.Write(m.Disk); Numbers(ref w, m.Blocks); break;
             case CloneDiskBlocksMessage m: Begin(ref w, 3); w.Write(m.Disk); w.Write(m.FirstBlock); w.Write(m.Data.Span); break;
@@ -104,6 +105,7 @@ public static class MessageCodec
         MessageType.Refused => new RefusedMessage(Text(ref First(ref r, type, 1))),
         MessageType.CloneBegin => new CloneBeginMessage(Bytes(ref First(ref r, type, 3)), r.ReadUInt64(), Numbers(ref r)),
         MessageType.CloneState => new CloneStateMessage(First(ref r, type, 2).ReadUInt64(), Bytes(ref r)),
+        MessageType.ClonePages => new ClonePagesMessage(Numbers(ref First(ref r, type, 2)), Bytes(ref r)),
         MessageType.CloneDiskHashes => new CloneDiskHashesMessage(First(ref r, type, 4).ReadInt32(), r.ReadUInt64(), r.ReadInt32(), Bytes(ref r)),
         MessageType.CloneDiskWant => new CloneDiskWantMessage(First(ref r, type, 2).ReadInt32(), Numbers(ref r)),
         MessageType.CloneDiskBlocks => new CloneDiskBlocksMessage(First(ref r, type, 3).ReadInt32(), r.ReadUInt64(), Bytes(ref r)),

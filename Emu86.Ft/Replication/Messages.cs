@@ -16,6 +16,7 @@ public enum MessageType : byte
     CloneDiskBlocks = 14,
     CloneEnd = 15,
     CloneLoaded = 16,
+    ClonePages = 17,
     Ack = 20,
     Diverged = 21,
     Leave = 22,
@@ -162,22 +163,33 @@ public sealed class RefusedMessage(string sentence) : Message(MessageType.Refuse
 }
 
 /// <summary>A clone starts: what the machine is made of.</summary>
-/// <param name="configuration">The machine's configuration with ROMs and direct-boot state, as the board saves it.</param>
-/// <param name="stateBytes">Length of the state that follows in chunks; bounded by the receiver against its memory.</param>
+/// <param name="configuration">Hash of the machine's configuration.</param>
+/// <param name="headerBytes">Length of the state's first part, which holds the configuration with ROMs and direct-boot state; bounded
+/// by the receiver against its memory.</param>
 /// <param name="diskSectors">Size of each replicated disk in sectors, so that images are created or checked first.</param>
-public sealed class CloneBeginMessage(ReadOnlyMemory<byte> configuration, ulong stateBytes, ulong[] diskSectors) : Message(MessageType.CloneBegin)
+public sealed class CloneBeginMessage(ReadOnlyMemory<byte> configuration, ulong headerBytes, ulong[] diskSectors) : Message(MessageType.CloneBegin)
 {
     public ReadOnlyMemory<byte> Configuration { get; } = configuration;
 
-    public ulong StateBytes { get; } = stateBytes;
+    public ulong HeaderBytes { get; } = headerBytes;
 
     public ulong[] DiskSectors { get; } = diskSectors;
 }
 
-/// <summary>A piece of the saved state. Offsets may repeat: a page sent again in a later round replaces the earlier one.</summary>
+/// <summary>A piece of a snapshot, in order. A clone's has no RAM in it: that travels in <see cref="ClonePagesMessage"/>s.</summary>
 public sealed class CloneStateMessage(ulong offset, ReadOnlyMemory<byte> data) : Message(MessageType.CloneState)
 {
     public ulong Offset { get; } = offset;
+
+    public ReadOnlyMemory<byte> Data { get; } = data;
+}
+
+/// <summary>Pages of RAM. Those that never come are zero; one that comes again replaces what came before.</summary>
+/// <param name="pages">Their numbers.</param>
+/// <param name="data">Their contents in the same order, 4096 bytes each.</param>
+public sealed class ClonePagesMessage(ulong[] pages, ReadOnlyMemory<byte> data) : Message(MessageType.ClonePages)
+{
+    public ulong[] Pages { get; } = pages;
 
     public ReadOnlyMemory<byte> Data { get; } = data;
 }

@@ -200,7 +200,9 @@ public sealed class PrimaryCore
         if (!Observe(nowUs)) return;
         Check.That(position >= Position);
         Position = position;
-        if (HasLog && position.VirtualTimeNs >= _nextHashNs)
+        // Not while a clone is streamed: what its pages hash to is found out there, and given to the machine with the end. Nor while
+        // the backup catches up, from a state whose hash was compared: both have better to do.
+        if (HasLog && Phase is not (PrimaryPhase.Cloning or PrimaryPhase.CatchingUp) && position.VirtualTimeNs >= _nextHashNs)
         {
             _nextHashNs = position.VirtualTimeNs + _options.HashEveryNs;
             Actions.Add(new(ActionKind.TakeStateHash) { Position = position });
@@ -251,20 +253,22 @@ public sealed class PrimaryCore
     }
 
     /// <summary>The clone's state was captured at <see cref="Position"/>: the log begins here.</summary>
-    public void SnapshotTaken(long nowUs, UInt128 stateHash)
+    public void SnapshotTaken(long nowUs)
     {
         if (!Observe(nowUs) || Phase != PrimaryPhase.Cloning) return;
         Log.Reset();
         _lastWriteBeforeClone = _lastWrite;
         _nextHashNs = Position.VirtualTimeNs + _options.HashEveryNs;
         _lastFrontier = Position;
-        _backup.SnapshotTaken(stateHash);
+        _backup.SnapshotTaken();
     }
 
     /// <summary>All of the clone's chunks have been sent.</summary>
-    public void CloneStreamed(long nowUs)
+    /// <param name="nowUs">Host time.</param>
+    /// <param name="stateHash">Of the state that was captured.</param>
+    public void CloneStreamed(long nowUs, UInt128 stateHash)
     {
-        if (Observe(nowUs)) _backup.CloneStreamed();
+        if (Observe(nowUs)) _backup.CloneStreamed(stateHash);
     }
 
     public void OwnerProbed(long nowUs, bool answers)

@@ -1,6 +1,8 @@
 // Between primary and backup: passes the logging channel and the heartbeats on, and can cut the channel.
+using System.Buffers.Binary;
 using System.Net;
 using System.Net.Sockets;
+using Emu86.Ft.Replication;
 
 namespace Emu86.Tests.Ft;
 
@@ -11,11 +13,15 @@ internal sealed class PairProxy : IDisposable
     private readonly UdpClient _inside = new(new IPEndPoint(IPAddress.Loopback, 0));
     private readonly List<TcpClient> _open = [];
     private readonly IPEndPoint _to;
+    private readonly Func<int, int>? _recordsOf;
     private IPEndPoint? _caller;
     private volatile bool _isClosed;
 
-    public PairProxy(int to)
+    /// <param name="to">The backup's port.</param>
+    /// <param name="recordsOf">By number of the connection: after how many of the caller's records it is broken. Null: never.</param>
+    public PairProxy(int to, Func<int, int>? recordsOf = null)
     {
+        _recordsOf = recordsOf;
         _to = new IPEndPoint(IPAddress.Loopback, to);
         _listener.Start();
         Port = ((IPEndPoint)_listener.LocalEndpoint).Port;
@@ -66,8 +72,9 @@ internal sealed class PairProxy : IDisposable
                 caller.NoDelay = true;
                 callee.Connect(_to);
                 lock (_open) _open.AddRange([caller, callee]);
-                Connections++;
-                Begin(() => Pass(caller, callee));
+                int number = ++Connections;
+                if (_recordsOf is null) Begin(() => Pass(caller, callee));
+                else Begin(() => PassRecords(caller, callee, _recordsOf(number)));
                 Begin(() => Pass(callee, caller));
             }
             catch (SocketException)
@@ -87,6 +94,32 @@ internal sealed class PairProxy : IDisposable
         {
             // Cut.
         }
+        to.Close();
+    }
+
+    private static void PassRecords(TcpClient from, TcpClient to, int records)
+    {
+        try
+        {
+            Stream source = from.GetStream(), target = to.GetStream();
+            byte[] frame = new byte[Frame.PreambleBytes];
+            source.ReadExactly(frame);
+            target.Write(frame);
+            for (int n = 0; n < records; n++)
+            {
+                frame = new byte[Frame.HeaderBytes];
+                source.ReadExactly(frame);
+                int length = Frame.HeaderBytes + BinaryPrimitives.ReadInt32LittleEndian(frame) + Frame.ChecksumBytes;
+                Array.Resize(ref frame, length);
+                source.ReadExactly(frame.AsSpan(Frame.HeaderBytes));
+                target.Write(frame);
+            }
+        }
+        catch (Exception e) when (e is IOException or ObjectDisposedException or InvalidOperationException)
+        {
+            // Cut.
+        }
+        from.Close();
         to.Close();
     }
 

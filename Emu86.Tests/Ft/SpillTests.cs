@@ -67,6 +67,29 @@ public sealed class SpillTests : IDisposable
     }
 
     [Fact]
+    public void Rounds_name_what_was_written_and_a_snapshot_after_them_keeps_only_what_is_still_to_be_read()
+    {
+        const int BlockSectors = SnapshotDisk.BlockBytes / 512;
+        // Room for one block, and nowhere to spill to.
+        var disk = new SnapshotDisk(MemoryDisk.WithPattern(Sectors), Path.Combine(_folder, "missing"), memoryMax: 1);
+        byte[] junk = new byte[1024];
+        disk.BeginRounds();
+        disk.Write(5 * BlockSectors - 1, junk);
+        Assert.Equal("4 5", string.Join(' ', disk.TakeWritten()));
+        Assert.Empty(disk.TakeWritten());
+        disk.Write(7 * BlockSectors, junk);
+        byte[] before = disk.ReadNow(7);
+        disk.BeginSnapshot();
+        Array.Fill(junk, (byte)0xff);
+        for (long block = 0; block < disk.BlockCount - 1; block++) disk.Write(block * BlockSectors, junk);
+        Assert.Equal("7", string.Join(' ', disk.TakeWritten()));
+        Assert.Equal("7", string.Join(' ', disk.TakeWritten()));
+        Assert.Equal(before, disk.ReadSnapshot(7));
+        disk.EndSnapshot();
+        Assert.Throws<IOException>(() => disk.TakeWritten());
+    }
+
+    [Fact]
     public void A_disk_snapshot_that_cannot_be_kept_ends_and_the_guest_goes_on()
     {
         var disk = new SnapshotDisk(MemoryDisk.WithPattern(Sectors), Path.Combine(_folder, "missing"), memoryMax: 0);

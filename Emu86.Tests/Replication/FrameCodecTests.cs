@@ -46,6 +46,7 @@ public sealed class FrameCodecTests
         new RecordingUnitHashesMessage(Blob),
         new RecordingEvidenceMessage("backup", 3, At, At, "memory differs", 97, "too much changed"),
         new RecordingPageHashesMessage(5, Blob),
+        new ClonePagesMessage([0, 5, ulong.MaxValue], Blob),
     ];
 
     [Fact]

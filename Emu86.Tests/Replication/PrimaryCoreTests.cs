@@ -225,8 +225,8 @@ public sealed class PrimaryCoreTests
         core.Received(now, 1, new WelcomeMessage(hello.Hello.SessionId, 0, new Guid(3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)));
         beforeClone?.Invoke(core);
         core.Ran(now, default, halted: false);
-        core.SnapshotTaken(now, 0);
-        core.CloneStreamed(now);
+        core.SnapshotTaken(now);
+        core.CloneStreamed(now, 0);
         core.Actions.Clear();
         return core;
     }

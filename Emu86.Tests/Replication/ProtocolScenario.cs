@@ -210,8 +210,8 @@ internal sealed class ProtocolScenario
             case ActionKind.TakeStateHash: Primary.StateHash(_nowUs, _guest.StateHash); break;
             case ActionKind.BeginClone:
                 _clone = _guest.Clone();
-                Primary.SnapshotTaken(_nowUs, _guest.StateHash);
-                Primary.CloneStreamed(_nowUs);
+                Primary.SnapshotTaken(_nowUs);
+                Primary.CloneStreamed(_nowUs, _guest.StateHash);
                 break;
         }
     }

@@ -229,7 +229,7 @@ internal sealed partial class Simulator
                 _world.Durable(write);
                 node.Primary?.DiskWritesDurable(write);
                 break;
-            case EventKind.CloneStreamed: node.Primary?.CloneStreamed(Clock(n)); break;
+            case EventKind.CloneStreamed: node.Primary?.CloneStreamed(Clock(n), node.CloneHash); break;
             case EventKind.CloneLoaded when e.Number == node.GuestNumber:
                 node.Backup?.CloneLoaded(Clock(n), node.Guest!.StateHash, e.Value == 0 ? null : "the clone cannot be loaded");
                 break;

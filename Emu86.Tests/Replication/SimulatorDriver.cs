@@ -55,7 +55,8 @@ internal sealed partial class Simulator
                 break;
             case ActionKind.BeginClone:
                 _connections[action.Connection].Clone = node.Guest!.Clone();
-                node.Primary!.SnapshotTaken(Clock(n), node.Guest.StateHash);
+                node.Primary!.SnapshotTaken(Clock(n));
+                node.CloneHash = node.Guest.StateHash;
                 Post(n, _chance.Between(500, 5_000), EventKind.CloneStreamed);
                 break;
             case ActionKind.LoadClone:

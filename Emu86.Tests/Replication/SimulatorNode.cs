@@ -46,6 +46,9 @@ internal sealed class SimulatorNode
     /// <summary>Writes that were given to the disk and have not reached the medium.</summary>
     public Queue<ulong> Writes { get; } = new();
 
+    /// <summary>Hash of the guest when the last clone of it was begun.</summary>
+    public UInt128 CloneHash { get; set; }
+
     /// <summary>Last connection on which a Hello was accepted.</summary>
     public int LastConnection { get; set; }
 

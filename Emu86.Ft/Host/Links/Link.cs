@@ -113,6 +113,7 @@ public sealed class Link : IDisposable
     private static long Weight(Message message) => 256 + message switch
     {
         CloneStateMessage m => m.Data.Length,
+        ClonePagesMessage m => m.Data.Length,
         CloneDiskBlocksMessage m => m.Data.Length,
         CloneDiskHashesMessage m => m.Hashes.Length,
         InputRecord m => m.Input.Data.Length,

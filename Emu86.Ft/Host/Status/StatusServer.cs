@@ -124,6 +124,7 @@ public sealed class StatusServer : IDisposable
         ["logRecords"] = v.LogRecords,
         ["outputsHeld"] = v.OutputsHeld,
         ["outputDelayMicroseconds"] = new Dictionary<string, long> { ["p50"] = v.OutputDelayUs.P50, ["p99"] = v.OutputDelayUs.P99 },
+        ["cloneProgress"] = Math.Round(v.CloneProgress, 3),
         ["hashesChecked"] = v.HashesChecked,
         ["diverged"] = v.Diverged,
         ["failovers"] = v.Failovers,
@@ -148,6 +149,7 @@ public sealed class StatusServer : IDisposable
         Line("log_records_total", "counter", "Log records of this session.", v.LogRecords);
         Line("outputs_held", "gauge", "Outputs that wait.", v.OutputsHeld);
         text.Append(CultureInfo.InvariantCulture, $"# HELP emu86_output_delay_seconds Wait of outputs for their acknowledgement.\n# TYPE emu86_output_delay_seconds summary\nemu86_output_delay_seconds{{quantile=\"0.5\"}} {v.OutputDelayUs.P50 / 1e6}\nemu86_output_delay_seconds{{quantile=\"0.99\"}} {v.OutputDelayUs.P99 / 1e6}\n");
+        Line("clone_progress_ratio", "gauge", "How much of a clone is done; 0 when none is under way.", v.CloneProgress);
         Line("hashes_checked_total", "counter", "State hashes equal on both sides.", v.HashesChecked);
         Line("diverged_total", "counter", "State hashes that differed.", v.Diverged);
         Line("failovers_total", "counter", "How often this process went live.", v.Failovers);
@@ -167,6 +169,7 @@ public sealed class StatusServer : IDisposable
         <tr><td>Lag of the backup</td><td>{{v.LagUs / 1000.0:F1}} ms</td></tr>
         <tr><td>Log</td><td>{{v.LogRecords:N0}} records, {{v.LogBytesPerSecond / 1000:F1}} kB/s</td></tr>
         <tr><td>Outputs held</td><td>{{v.OutputsHeld}} (delay: half below {{v.OutputDelayUs.P50}} µs, 99 % below {{v.OutputDelayUs.P99}} µs)</td></tr>
+        <tr><td>Done of a clone under way</td><td>{{v.CloneProgress * 100:F0}} %</td></tr>
         <tr><td>State hashes equal</td><td>{{v.HashesChecked}}</td></tr>
         <tr><td>Diverged</td><td>{{v.Diverged}}</td></tr>
         <tr><td>Went live</td><td>{{v.Failovers}}</td></tr>

@@ -32,6 +32,9 @@ public sealed record StatusView
     public ulong LogRecords { get; init; }
     public int OutputsHeld { get; init; }
 
+    /// <summary>How much of a clone is done, 0 to 1; 0 when none is under way.</summary>
+    public double CloneProgress { get; init; }
+
     /// <summary>State hashes that were found equal on both sides.</summary>
     public ulong HashesChecked { get; init; }
 

@@ -22,6 +22,7 @@ internal sealed class BackupDriver : ICoreEvents
     private readonly BackupEvidence _evidence;
     private (ulong Lsn, Position At, UInt128 OwnHash, Position? Target)? _diverged;
     private CloneReceiver? _clone;
+    private DiskHistory?[] _histories = [];
     private Machine? _machine;
     private Position? _target;
     private (UInt128 Hash, Position? Missed) _ownHash;
@@ -107,7 +108,7 @@ internal sealed class BackupDriver : ICoreEvents
         if (message is HelloMessage { Hello: var hello }) Greeted(link, hello);
         else
         {
-            if (message is CloneBeginMessage or CloneStateMessage or CloneDiskHashesMessage or CloneDiskBlocksMessage && _core.Phase == BackupPhase.Cloning) TakeCloned(message);
+            if (message is CloneBeginMessage or CloneStateMessage or ClonePagesMessage or CloneDiskHashesMessage or CloneDiskBlocksMessage && _core.Phase == BackupPhase.Cloning) TakeCloned(message);
             ulong before = _core.ReceivedLsn;
             _core.Received(Now, link.Id, message);
             if (message is LogRecord record && _core.ReceivedLsn > before) _evidence.Received(record);
@@ -146,8 +147,15 @@ internal sealed class BackupDriver : ICoreEvents
         // A new clone replaces what was there; the core's DiscardGuest, if it asked for one, comes first.
         Pump();
         _clone?.Dispose();
-        _clone = new CloneReceiver(_host.Options, hello, link);
+        _clone = new CloneReceiver(_host.Options, hello, _host.Protocol, link, Build);
         _evidence.Clear();
+    }
+
+    private Machine Build(MachineConfig config)
+    {
+        _outputs.Drain(_ => { });
+        _histories = [.. _clone!.Disks.Select(d => d is null ? null : _evidence.Keep(d))];
+        return MachineBuilder.Build(config, _histories, _outputs, _host.Options.Engine);
     }
 
     private void TakeCloned(Message message)
@@ -277,12 +285,10 @@ internal sealed class BackupDriver : ICoreEvents
         string? problem = null;
         try
         {
-            _outputs.Drain(_ => { });
-            DiskHistory?[] histories = [.. _clone!.Disks.Select(d => d is null ? null : _evidence.Keep(d))];
-            _machine = _clone.Load(histories, _outputs, _host.Protocol);
+            _machine = _clone!.Load();
             _machine.ScrubPages = Scrubbing.PagesPerHash(_host.Options, _machine.Config);
             hash = _machine.StateHash();
-            _evidence.Attach(_machine, histories, _core.ExecutedLsn, hash);
+            _evidence.Attach(_machine, _histories, _core.ExecutedLsn, hash);
             _clone.MarkCurrent();
         }
         catch (HostException e)

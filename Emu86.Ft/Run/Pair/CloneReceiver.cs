@@ -12,13 +12,20 @@ using Emu86.Ft.Replication;
 namespace Emu86.Ft.Run.Pair;
 
 /// <summary>One clone. A problem is kept and told at the end: the stream is consumed until then.</summary>
-internal sealed class CloneReceiver(RunOptions options, Hello hello, Link link) : IDisposable
+/// <param name="options">This side's.</param>
+/// <param name="hello">What the primary said about the machine.</param>
+/// <param name="protocol">Must be the primary's.</param>
+/// <param name="link">Where answers go.</param>
+/// <param name="build">Makes a machine with <see cref="Disks"/>. Throws <see cref="HostException"/>.</param>
+public sealed class CloneReceiver(RunOptions options, Hello hello, ProtocolOptions protocol, Link link, Func<MachineConfig, Machine> build) : IDisposable
 {
-    private const long StateBytesMax = 5L << 30;
+    private const long HeaderBytesMax = 5L << 30, UnitBytesMax = 256 << 20;
+    private const int PageBytes = 4096;
 
     private readonly RawDisk?[] _disks = new RawDisk?[4];
     private readonly ChunkedBuffer _state = new();
-    private ulong _stateBytes;
+    private ulong _headerBytes;
+    private Machine? _machine;
 
     /// <summary>Why the clone cannot run here; null as long as it can.</summary>
     public string? Problem { get; private set; }
@@ -26,6 +33,7 @@ internal sealed class CloneReceiver(RunOptions options, Hello hello, Link link) 
     /// <summary>The drives, for the machine.</summary>
     public SnapshotDisk?[] Disks { get; } = new SnapshotDisk?[4];
 
+    /// <summary>Takes a message of the stream, in order.</summary>
     public void Take(Message message)
     {
         try
@@ -36,35 +44,32 @@ internal sealed class CloneReceiver(RunOptions options, Hello hello, Link link) 
                 case CloneDiskHashesMessage hashes: Compare(hashes); break;
                 case CloneDiskBlocksMessage blocks: Write(blocks); break;
                 case CloneStateMessage state: Append(state); break;
+                case ClonePagesMessage pages: Write(pages); break;
             }
         }
-        catch (Exception e) when (e is HostException or IOException or UnauthorizedAccessException or InvalidDataException)
+        catch (Exception e) when (e is HostException or IOException or UnauthorizedAccessException or InvalidDataException or StateFormatException)
         {
             Problem ??= e.Message;
             if (message is CloneDiskHashesMessage hashes) link.Send(new CloneDiskWantMessage(hashes.Disk, []));
         }
     }
 
-    /// <summary>The machine, at the clone's position. Throws <see cref="HostException"/> with the reason when there is none.</summary>
-    /// <param name="disks">Views of <see cref="Disks"/>.</param>
-    /// <param name="outputs">Where its outputs go.</param>
-    /// <param name="protocol">Must be the primary's.</param>
-    public Machine Load(IReadOnlyList<IBlockStore?> disks, IOutputSink outputs, ProtocolOptions protocol)
+    /// <summary>The machine, at the clone's position; the caller's from now on. Throws <see cref="HostException"/> with the reason when
+    /// there is none.</summary>
+    public Machine Load()
     {
         if (Problem is not null) throw new HostException(Problem);
-        if ((ulong)_state.Length != _stateBytes) throw new HostException("the state is incomplete");
+        if (_machine is not { } machine) throw new HostException("the state is incomplete");
         try
         {
-            MachineConfig config = Snapshot.ReadConfig(_state.ToSequence());
-            Compare(config, protocol);
-            Machine machine = MachineBuilder.Build(config, disks, outputs, options.Engine);
-            machine.Restore(_state.ToSequence());
-            return machine;
+            machine.EndRestore(_state.ToSequence());
         }
         catch (StateFormatException e)
         {
             throw new HostException(e.Message);
         }
+        _machine = null;
+        return machine;
     }
 
     /// <summary>The copies are whole: they will be written by the replay from now on.</summary>
@@ -89,6 +94,7 @@ internal sealed class CloneReceiver(RunOptions options, Hello hello, Link link) 
 
     public void Dispose()
     {
+        _machine?.Dispose();
         foreach (RawDisk? disk in _disks) disk?.Dispose();
     }
 
@@ -96,8 +102,8 @@ internal sealed class CloneReceiver(RunOptions options, Hello hello, Link link) 
 
     private void Begin(CloneBeginMessage begin)
     {
-        _stateBytes = begin.StateBytes;
-        if (begin.StateBytes > StateBytesMax) throw new HostException($"a state of {begin.StateBytes} bytes is offered; at most {StateBytesMax} are accepted");
+        _headerBytes = begin.HeaderBytes;
+        if (begin.HeaderBytes > HeaderBytesMax) throw new HostException($"a configuration of {begin.HeaderBytes} bytes is offered; at most {HeaderBytesMax} are accepted");
         if (begin.DiskSectors.Length != _disks.Length) throw new HostException($"the primary has {begin.DiskSectors.Length} drives, this program has {_disks.Length}");
         for (int n = 0; n < _disks.Length; n++)
         {
@@ -167,12 +173,25 @@ internal sealed class CloneReceiver(RunOptions options, Hello hello, Link link) 
     private void Append(CloneStateMessage state)
     {
         if (Problem is not null) return;
-        if (state.Offset != (ulong)_state.Length || state.Offset + (ulong)state.Data.Length > _stateBytes) throw new HostException("a piece of the state came out of place");
+        ulong end = state.Offset + (ulong)state.Data.Length;
+        if (state.Offset != (ulong)_state.Length || end > _headerBytes + UnitBytesMax || (state.Offset < _headerBytes && end > _headerBytes)) throw new HostException("a piece of the state came out of place");
         _state.Write(state.Data.Span);
+        if (end != _headerBytes) return;
+        MachineConfig config = Snapshot.ReadConfig(_state.ToSequence());
+        Compare(config);
+        _machine = build(config);
+        _machine.BeginRestore();
+    }
+
+    private void Write(ClonePagesMessage pages)
+    {
+        if (Problem is not null) return;
+        if (_machine is null || pages.Data.Length != (long)pages.Pages.Length * PageBytes) throw new HostException("pages of memory came out of place");
+        for (int n = 0; n < pages.Pages.Length; n++) _machine.RestorePage(pages.Pages[n], pages.Data.Span.Slice(n * PageBytes, PageBytes));
     }
 
     // What was given on the command line must be what the primary's machine has; what was not given is taken from it.
-    private void Compare(MachineConfig config, ProtocolOptions protocol)
+    private void Compare(MachineConfig config)
     {
         RunOptions plain = new();
         if (options.MemoryBytes != plain.MemoryBytes && options.MemoryBytes != config.MemoryBytes) throw new HostException($"--memory {options.MemoryBytes >> 20}M is given here, the primary's machine has {config.MemoryBytes >> 20}M");
@@ -210,7 +229,8 @@ internal static class DiskCopies
     public static string[] Names(RunOptions options) => [.. options.Disks.Where(d => d is { ReadOnly: false }).Select(d => Name(d!.Path))];
 }
 
-internal static class Identities
+/// <summary>What two sides compare of their machines.</summary>
+public static class Identities
 {
     /// <summary>Of everything that the guest could notice, and of the protocol's times.</summary>
     public static UInt128 ConfigurationHash(MachineConfig config, ProtocolOptions protocol)

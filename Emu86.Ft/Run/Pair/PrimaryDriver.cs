@@ -11,7 +11,7 @@ namespace Emu86.Ft.Run.Pair;
 /// <summary>Carries a <see cref="PrimaryCore"/>'s actions out. Everything here runs on the emulation thread.</summary>
 internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
 {
-    private const int HashPagesPerTurn = 512;
+    private const long SayProgressEveryUs = 10_000_000;
 
     private readonly PairHost _host;
     private readonly Machine _machine;
@@ -26,14 +26,13 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
     private readonly PrimaryEvidence _evidence;
     private readonly Queue<ulong> _hashes = new();
     private CloneSender? _clone;
-    private int? _cloneFor;
+    private long _cloneSaidUs;
     private IPEndPoint? _peer;
     private bool _isLive;
     private bool _isPaused;
     private bool _wasProtected;
     private bool _hasReleased;
     private bool _givesUp;
-    private int _clones;
     private bool _stopSaid;
     private bool _snapshotFailed;
     private int? _exitCode;
@@ -104,7 +103,12 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
         // A guest that ended the run without an output (a reset with --no-reboot) is over like one that powered off.
         if (_machine.IsOver) End();
         Pump();
-        if (_cloneFor is { } connection) PrepareClone(connection);
+        if (_clone is { } clone)
+        {
+            Freeze(clone);
+            LimitLog(clone);
+            SayProgress();
+        }
         Publish();
     }
 
@@ -260,7 +264,6 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
         _hasReleased = false;
         if (_core.Phase is PrimaryPhase.Unprotected or PrimaryPhase.Disarming) _host.Heartbeats.Silence();
         bool isProtected = _core.IsProtected;
-        if (isProtected) _clones = 0;
         if (isProtected && !_wasProtected) _host.Report.Say($"protected by {_peer}");
         _wasProtected = isProtected;
     }
@@ -318,46 +321,49 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
         if (!GiveUp(sentence)) _host.Report.Say($"{sentence}; there is no other copy of the guest to go on with");
     }
 
-    // The guest stands still only for what it writes while the rest of its memory is hashed, a little in every turn; its state is
-    // then kept where it writes on (KeptState), and streamed meanwhile.
     private void BeginClone(int connection)
     {
         EndClone();
-        // A page that was damaged while nobody compared would make every clone differ from its hash.
-        if (_clones++ > 0) _machine.HashAnew();
-        _cloneFor = connection;
+        if (_host.Find(connection) is not { } link) return;
+        CloneSender clone = _clone = new CloneSender(link, _machine, _disks, _host.StateDirectory);
+        _host.Report.Say($"cloning to {link.Remote}");
+        _cloneSaidUs = Now;
+        clone.Start(problem => _host.Queue.Post(() => CloneStreamed(clone, problem)));
     }
 
-    private void PrepareClone(int connection)
+    // Before the log is full, and the guest would have to wait for the candidate.
+    private void LimitLog(CloneSender clone)
     {
-        if (_host.Find(connection) is not { } link)
-        {
-            _cloneFor = null;
-            return;
-        }
-        if (_machine.PrepareHash(HashPagesPerTurn)) return;
-        _cloneFor = null;
+        long bytes = _core.Log.Bytes;
+        if (bytes > _host.Protocol.LogBytesMax / 4 * 3) CloneStreamed(clone, $"the log since the guest was frozen has come to {bytes >> 20} MiB");
+    }
+
+    // The guest stands still only while its devices are saved: its memory is kept where it writes on, and streamed meanwhile.
+    private void Freeze(CloneSender clone)
+    {
+        if (clone.Rehearse() || !clone.IsReady) return;
         long began = Now;
-        UInt128 hash = _machine.StateHash();
+        _machine.Settle();
         foreach (DiskFailure failure in _machine.TakeDiskFailures()) _host.Report.SayOnce(DiskErrors.Sentence(failure, _disks[failure.Drive]));
-        var state = new KeptState(_machine, new KeepingBudget(long.MaxValue));
-        state.Begin();
-        CloneSender clone = _clone = new CloneSender(link, state, _machine.Config.Hash(), _disks);
         // What the machine put out while it settled for the snapshot belongs before it.
         Boundary(_machine.Position, idle: false);
-        _core.SnapshotTaken(Now, hash);
+        if (clone != _clone) return;
+        clone.Freeze();
+        _core.SnapshotTaken(Now);
         _hashes.Clear();
         _evidence.Clear();
-        _host.Report.Say($"cloning; the guest stood still for {(Now - began) / 1000.0:F1} ms");
-        clone.Start(problem => _host.Queue.Post(() => CloneStreamed(clone, problem)));
+        clone.GoOn();
+        long took = Now - began;
+        _host.Report.Say($"cloning; the guest stood still for {took / 1000.0:F1} ms");
         Pump();
     }
 
     private void CloneStreamed(CloneSender clone, string? problem)
     {
         if (clone != _clone) return;
+        if (problem is null) clone.ReturnHashes();
         EndClone();
-        if (problem is null) _core.CloneStreamed(Now);
+        if (problem is null) _core.CloneStreamed(Now, clone.StateHash);
         else
         {
             _host.Report.Say($"the clone was given up: {problem}");
@@ -368,11 +374,18 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
         Pump();
     }
 
+    // A large disk over a slow line takes its time.
+    private void SayProgress()
+    {
+        if (_clone is null || Now - _cloneSaidUs < SayProgressEveryUs) return;
+        _cloneSaidUs = Now;
+        _host.Report.Say($"cloning: {(int)(100 * _clone.Progress)} % done");
+    }
+
     private void EndClone()
     {
         _clone?.Dispose();
         _clone = null;
-        _cloneFor = null;
     }
 
     private void Exit(int code, string why)
@@ -406,6 +419,7 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
             LogBytesAppended = _core.Log.BytesAppended,
             LogRecords = _core.Log.NextLsn - 1,
             OutputsHeld = _core.OutputsHeld,
+            CloneProgress = _clone?.Progress ?? 0,
         });
     }
 }
