@@ -161,6 +161,8 @@ public sealed class BackupCore
             case LogRecord record when Phase is BackupPhase.Loading or BackupPhase.Replaying or BackupPhase.Armed: Record(record); break;
             // Chunks are applied by the driver: here they only are signs of life.
             case CloneBeginMessage or CloneStateMessage or ClonePagesMessage or CloneDiskHashesMessage or CloneDiskBlocksMessage when Phase == BackupPhase.Cloning: break;
+            // The primary takes another backup, and gives this one up.
+            case RefusedMessage dismissal: Forget(dismissal.Sentence); break;
             case CloneEndMessage end when Phase == BackupPhase.Cloning && end.NextLsn > 0:
                 Phase = BackupPhase.Loading;
                 _cloneEnd = end;

@@ -18,6 +18,8 @@ internal sealed class BackupLink(PrimaryCore core, ProtocolOptions options, Prim
     private LinkState _state;
     private int _connection;
     private int _candidate;
+    private int _current;
+    private int? _moveTo;
     private ulong _session = start.SessionSeed;
     private long _sessionStartUs;
     private long _connectAtUs;
@@ -50,7 +52,7 @@ internal sealed class BackupLink(PrimaryCore core, ProtocolOptions options, Prim
     {
         switch (core.Phase)
         {
-            case PrimaryPhase.Unprotected when start.Candidates > 0 && nowUs >= _connectAtUs:
+            case PrimaryPhase.Unprotected when (start.Candidates > 0 || _moveTo is not null) && nowUs >= _connectAtUs:
                 BeginSession(nowUs);
                 break;
             case PrimaryPhase.Offering when nowUs - _sessionStartUs > options.ReconnectTimeoutUs:
@@ -61,6 +63,9 @@ internal sealed class BackupLink(PrimaryCore core, ProtocolOptions options, Prim
                 break;
             case PrimaryPhase.CatchingUp when _loaded && core.MayArm && core.Log.ExecutedLsn > 0 && core.Log.LagUs(nowUs) <= options.MaxLagUs:
                 core.Arm(_backup);
+                break;
+            case PrimaryPhase.Armed when _moveTo == _current && ArmedConfirmed:
+                core.HandOver();
                 break;
         }
         if (IsArming) Watch(nowUs);
@@ -132,6 +137,23 @@ internal sealed class BackupLink(PrimaryCore core, ProtocolOptions options, Prim
         Grant(nowUs, heartbeat.SentUs);
     }
 
+    /// <summary>The guest is to go on at this candidate's: it becomes the backup, and is handed over to as soon as it is armed.</summary>
+    public void Move(long nowUs, int candidate)
+    {
+        const string Why = "the guest moves to another host";
+        _moveTo = candidate;
+        if (HasSession && _current == candidate) return;
+        if (IsArming)
+        {
+            // It would claim when it hears nothing more, and lose; so it can be a candidate again.
+            if (_state == LinkState.Up) Send(new RefusedMessage(Why));
+            Drop();
+            core.Disarm(Why);
+        }
+        else if (HasSession) Abandon(nowUs, Why);
+        _connectAtUs = nowUs;
+    }
+
     public void SnapshotTaken() => _snapshot = (core.Position, core.OutputOrdinal, core.Log.NextLsn);
 
     public void CloneStreamed(UInt128 stateHash)
@@ -176,6 +198,7 @@ internal sealed class BackupLink(PrimaryCore core, ProtocolOptions options, Prim
     {
         Drop();
         _session++;
+        _current = _moveTo ?? _candidate;
         HasSession = true;
         _sessionStartUs = _lastHeardUs = nowUs;
         core.Phase = PrimaryPhase.Offering;
@@ -187,7 +210,7 @@ internal sealed class BackupLink(PrimaryCore core, ProtocolOptions options, Prim
         _state = LinkState.Connecting;
         _connectingSinceUs = nowUs;
         _connectAtUs = nowUs + options.FailureTimeoutUs / 4;
-        core.Actions.Add(new(ActionKind.Connect) { Number = (ulong)_candidate });
+        core.Actions.Add(new(ActionKind.Connect) { Number = (ulong)_current });
     }
 
     private void Watch(long nowUs)
@@ -251,6 +274,7 @@ internal sealed class BackupLink(PrimaryCore core, ProtocolOptions options, Prim
         if (core.Phase == PrimaryPhase.Ending) Drop();
         else if (IsArming)
         {
+            EndMove(reason);
             Drop();
             core.Disarm(reason);
         }
@@ -260,11 +284,20 @@ internal sealed class BackupLink(PrimaryCore core, ProtocolOptions options, Prim
     // Nobody was armed: nothing has to be won before the next candidate is tried.
     private void Abandon(long nowUs, string? reason)
     {
-        if (reason is not null) core.Report($"candidate {_candidate} dropped: {reason}");
+        if (reason is not null) core.Report($"candidate {_current} dropped: {reason}");
+        EndMove(reason ?? "nobody answers there");
         Drop();
         core.Phase = PrimaryPhase.Unprotected;
-        _candidate = (_candidate + 1) % start.Candidates;
+        // Those to which the guest was to be moved are not in the list.
+        if (_current < start.Candidates) _candidate = (_current + 1) % start.Candidates;
         _connectAtUs = nowUs + (_candidate == 0 ? options.ConnectRetryUs : options.HeartbeatUs);
+    }
+
+    private void EndMove(string reason)
+    {
+        if (_moveTo != _current) return;
+        _moveTo = null;
+        core.Report($"the guest is not moved: {reason}");
     }
 
     private void SendFrom(ulong lsn)

@@ -106,6 +106,7 @@ public sealed class PrimaryCore
     private long _endedUs;
     private bool _offRecorded;
     private bool _stops;
+    private bool _moves;
     private string? _handsOverBecause;
 
     public PrimaryCore(ProtocolOptions options, PrimaryStart start, long nowUs)
@@ -292,18 +293,45 @@ public sealed class PrimaryCore
     public void Stop(long nowUs)
     {
         if (!Observe(nowUs)) return;
+        // A move that the operator does not wait for is none any more: should it fail, the guest ends.
+        _moves = false;
         if (Phase == PrimaryPhase.Armed)
         {
-            AppendFrontier();
-            Append(new HandOverRecord(Position));
-            _stops = true;
-            Phase = PrimaryPhase.HandingOver;
-            UpdatePause();
+            BeginHandOver();
             return;
         }
         if (Phase == PrimaryPhase.Starting) Exit(0, "stopped before the guest ran");
         else if (Phase == PrimaryPhase.Disarming) _stops = true;
         else if (Phase is not (PrimaryPhase.HandingOver or PrimaryPhase.Ending)) End(new(Position, EndReason.Operator, 0));
+    }
+
+    /// <summary>The guest is to go on at a candidate's host. That one becomes the backup, in place of another one, and is handed over to.
+    /// When this fails, the guest stays here, and a backup is looked for as before.</summary>
+    /// <param name="nowUs">Host time.</param>
+    /// <param name="candidate">A number for Connect; may be one beyond the list.</param>
+    /// <returns>False when it cannot be asked for now: an epoch is being won, or this side hands over or ends already.</returns>
+    public bool Move(long nowUs, int candidate)
+    {
+        if (!Observe(nowUs) || Phase is PrimaryPhase.Starting or PrimaryPhase.Disarming or PrimaryPhase.HandingOver or PrimaryPhase.Ending) return false;
+        _backup.Move(nowUs, candidate);
+        UpdatePause();
+        return true;
+    }
+
+    /// <summary>The move's last step: the backup is armed.</summary>
+    internal void HandOver()
+    {
+        _moves = true;
+        BeginHandOver();
+    }
+
+    private void BeginHandOver()
+    {
+        AppendFrontier();
+        Append(new HandOverRecord(Position));
+        _stops = true;
+        Phase = PrimaryPhase.HandingOver;
+        UpdatePause();
     }
 
     /// <summary>This host cannot go on (its disk or memory fails): hands over, if the backup is armed.</summary>
@@ -487,13 +515,13 @@ public sealed class PrimaryCore
                 Phase = PrimaryPhase.Unprotected;
                 Actions.Add(new(ActionKind.Live) { Number = Epoch });
                 Report("backup lost, unprotected");
-                if (_stops && _handsOverBecause is null)
+                if (_stops && !_moves && _handsOverBecause is null)
                 {
                     StopUnprotected();
                     break;
                 }
                 // A failing host without a partner is the guest's to know about.
-                (_stops, _handsOverBecause) = (false, null);
+                (_stops, _moves, _handsOverBecause) = (false, false, null);
                 _backup.LookFor(_nowUs);
                 break;
             case PrimaryPhase.Arming when request.Kind == ArbiterRequestKind.Update:

@@ -1,5 +1,6 @@
 // Control operations from the status port, carried out on the emulation thread at a slice boundary.
 using Emu86.Devices;
+using Emu86.Ft.Cli;
 using Emu86.Ft.Host;
 using Emu86.Ft.Host.Status;
 
@@ -14,19 +15,39 @@ namespace Emu86.Ft.Run;
 public sealed record ControlPanel(Machine Machine, InputQueue Inputs, LiveLoop Loop, Action PowerOff, string SnapshotDirectory)
 {
     private const int AnswerMs = 30_000;
+    private const string MoveTo = "move?to=";
+
+    /// <summary>Begins to move the guest to another host; on the emulation thread. Null: there is no protocol to move it by.</summary>
+    public Func<Endpoint, ControlAnswer>? Move { get; init; }
 
     /// <summary>Carries out an operation and waits for it. From any thread but the emulation thread.</summary>
     public ControlAnswer? Do(string operation) => operation switch
     {
-        "pause" => At(() => { Loop.Paused = true; return "paused"; }),
-        "resume" => At(() => { Loop.Paused = false; return "running"; }),
+        "pause" => At(() => { Loop.Paused = true; return ControlAnswer.Done("paused"); }),
+        "resume" => At(() => { Loop.Paused = false; return ControlAnswer.Done("running"); }),
         "reset" => Put(InputEvent.Reset(), "reset"),
         "powerbutton" => Put(InputEvent.PowerButton(), "power button pressed"),
-        "poweroff" => At(() => { PowerOff(); return "powered off"; }),
+        "poweroff" => At(() => { PowerOff(); return ControlAnswer.Done("powered off"); }),
         "snapshot" => At(Save),
-        "medium" or "move" => new ControlAnswer(501, $"{operation} is not supported by this version of emu86"),
+        "medium" => new ControlAnswer(501, "medium is not supported by this version of emu86"),
+        "move" => new ControlAnswer(400, $"say where to: POST /control/{MoveTo}HOST:PORT, where a backup listens"),
+        _ when operation.StartsWith(MoveTo, StringComparison.Ordinal) => BeginMove(Uri.UnescapeDataString(operation[MoveTo.Length..])),
         _ => null,
     };
+
+    private ControlAnswer BeginMove(string to)
+    {
+        if (Move is not { } move) return ControlAnswer.Refused("this run has no role; only a --primary can be moved");
+        try
+        {
+            Endpoint at = Values.Endpoint("move", to);
+            return At(() => move(at));
+        }
+        catch (UsageException e)
+        {
+            return new ControlAnswer(400, e.Message);
+        }
+    }
 
     private ControlAnswer Put(InputEvent input, string done)
     {
@@ -34,27 +55,27 @@ public sealed record ControlPanel(Machine Machine, InputQueue Inputs, LiveLoop L
         return ControlAnswer.Done(done);
     }
 
-    private ControlAnswer At(Func<string> action)
+    private ControlAnswer At(Func<ControlAnswer> action)
     {
         TaskCompletionSource<ControlAnswer> answer = new(TaskCreationOptions.RunContinuationsAsynchronously);
         Inputs.Post(() =>
         {
             try
             {
-                answer.SetResult(ControlAnswer.Done(action()));
+                answer.SetResult(action());
             }
             catch (HostException e)
             {
-                answer.SetResult(new ControlAnswer(500, e.Message));
+                answer.SetResult(new ControlAnswer(e.ExitCode == ExitCode.Usage ? 400 : 500, e.Message));
             }
         });
         return answer.Task.Wait(AnswerMs) ? answer.Task.Result : new ControlAnswer(504, "the emulation thread does not answer");
     }
 
-    private string Save()
+    private ControlAnswer Save()
     {
         string path = Path.Combine(SnapshotDirectory, $"snapshot-{Machine.Position.Count}");
         SnapshotFile.Write("snapshot", path, Machine);
-        return path;
+        return ControlAnswer.Done(path);
     }
 }

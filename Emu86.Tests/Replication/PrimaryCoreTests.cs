@@ -197,6 +197,50 @@ public sealed class PrimaryCoreTests
         Assert.Equal(PrimaryPhase.Disarming, core.Phase);
     }
 
+    [Fact]
+    public void A_protected_primary_that_is_moved_to_its_backup_hands_over()
+    {
+        PrimaryCore core = Armed(new(), out long now);
+        Assert.True(core.Move(now, 0));
+        core.Tick(now += 1_000);
+        Assert.Equal(PrimaryPhase.HandingOver, core.Phase);
+        Assert.Contains(core.Actions, a => a.Message is HandOverRecord);
+        Assert.False(core.Move(now, 1));
+        core.Received(now, 1, new AckMessage(core.Log.NextLsn - 1, core.Log.NextLsn - 1, now));
+        Assert.Equal("handed over to the backup", Taken(core, ActionKind.Exit).Text);
+    }
+
+    [Fact]
+    public void Moved_to_another_host_a_primary_dismisses_its_backup_and_goes_back_to_its_list_when_nobody_is_there()
+    {
+        PrimaryCore core = Armed(new(), out long now);
+        Assert.True(core.Move(now, 1));
+        Assert.IsType<RefusedMessage>(core.Actions.First(a => a.Kind == ActionKind.Send).Message);
+        ArbiterRequest claim = Taken(core, ActionKind.AskArbiter).Request!;
+        Assert.Equal(2ul, claim.Wanted!.Epoch);
+        core.ArbiterAnswered(now, new(claim.Id, ArbiterVerdict.Done, claim.Wanted));
+        core.Tick(now += 1_000);
+        Assert.Equal(1ul, Taken(core, ActionKind.Connect).Number);
+        core.ConnectFailed(now, refused: true);
+        Assert.Equal("the guest is not moved: nobody answers there", Taken(core, ActionKind.Report).Text);
+        for (; !core.Actions.Exists(a => a.Kind == ActionKind.Connect); now += 1_000) core.Tick(now);
+        Assert.Equal(0ul, Taken(core, ActionKind.Connect).Number);
+    }
+
+    [Fact]
+    public void A_move_whose_backup_is_lost_in_its_last_step_leaves_the_guest_where_it_is()
+    {
+        PrimaryCore core = Armed(new(), out long now);
+        core.Move(now, 0);
+        core.Tick(now += 1_000);
+        core.Actions.Clear();
+        core.Received(now, 1, new LeaveMessage("its disk failed"));
+        ArbiterRequest claim = Taken(core, ActionKind.AskArbiter).Request!;
+        core.ArbiterAnswered(now, new(claim.Id, ArbiterVerdict.Done, claim.Wanted));
+        Assert.Equal(PrimaryPhase.Unprotected, core.Phase);
+        Assert.DoesNotContain(core.Actions, a => a.Kind == ActionKind.Exit);
+    }
+
     private static PrimaryCore Armed(ProtocolOptions options, out long now)
     {
         PrimaryCore core = WithBackup(options, out now);

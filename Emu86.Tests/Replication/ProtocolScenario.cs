@@ -159,6 +159,13 @@ internal sealed class ProtocolScenario
         Settle();
     }
 
+    /// <summary>The primary takes another backup.</summary>
+    public void Dismiss()
+    {
+        Backup.Received(_nowUs, _connection, new RefusedMessage("the guest moves to another host"));
+        Settle();
+    }
+
     private void Settle()
     {
         bool busy = true;

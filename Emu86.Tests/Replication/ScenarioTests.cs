@@ -315,6 +315,22 @@ public sealed class ScenarioTests
     }
 
     [Fact]
+    public void A_backup_that_is_dismissed_is_a_candidate_again_and_claims_nothing()
+    {
+        ProtocolScenario s = new ProtocolScenario().Protected();
+        s.Dismiss();
+        Assert.Equal("""
+            backup  Report the guest moves to another host
+            backup  Disconnect
+            backup  DiscardGuest
+
+            """, s.Transcript);
+        Assert.Equal(BackupPhase.Idle, s.Backup.Phase);
+        s.Backup.Tick(s.NowUs + 60_000_000);
+        Assert.Empty(s.Backup.Actions);
+    }
+
+    [Fact]
     public void Powering_off_ends_the_backup_too_and_leaves_the_arbiter_off()
     {
         ProtocolScenario s = new ProtocolScenario().Protected();

@@ -1,6 +1,7 @@
 // The primary: the live loop with the protocol core as its log and governor.
 using System.Net;
 using Emu86.Devices;
+using Emu86.Ft.Cli;
 using Emu86.Ft.Host;
 using Emu86.Ft.Host.Links;
 using Emu86.Ft.Host.Status;
@@ -18,7 +19,7 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
     private readonly SnapshotDisk?[] _disks;
     private readonly GatedOutputs _outputs;
     private readonly World _world;
-    private readonly IPEndPoint[] _candidates;
+    private readonly List<IPEndPoint> _candidates;
     private readonly PrimaryCore _core;
     private readonly LiveLoop _loop;
     private readonly ReadOnlyMemory<byte> _heartbeatKey;
@@ -56,7 +57,7 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
         _outputs.Views = world.Outputs;
         _core = new PrimaryCore(host.Protocol, start with
         {
-            Candidates = _candidates.Length,
+            Candidates = _candidates.Count,
             HeartbeatKey = _heartbeatKey,
             SessionSeed = PairHost.RandomNumber(),
         }, HostClock.NowUs);
@@ -86,7 +87,7 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
     private static long Now => HostClock.NowUs;
 
     /// <summary>Operations from the status port.</summary>
-    public ControlPanel Control => new(_machine, _host.Queue, _loop, PowerOff, _host.StateDirectory);
+    public ControlPanel Control => new(_machine, _host.Queue, _loop, PowerOff, _host.StateDirectory) { Move = Move };
 
     /// <summary>Runs until the guest ends, the run is stopped, or another side is live; returns the exit code.</summary>
     public int Run()
@@ -227,6 +228,20 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
     {
         _core.PowerOff(Now);
         Pump();
+    }
+
+    private ControlAnswer Move(Endpoint to)
+    {
+        IPEndPoint at = Loopback.Resolve(to, "move");
+        int candidate = _candidates.IndexOf(at);
+        if (candidate < 0)
+        {
+            candidate = _candidates.Count;
+            _candidates.Add(at);
+        }
+        if (!_core.Move(Now, candidate)) return ControlAnswer.Refused("not while an epoch is being won, or the guest is handed over or ends; ask again");
+        Pump();
+        return ControlAnswer.Done($"moving to {at}");
     }
 
     // Both sides end here, and nobody goes live. Not before the last output has left; and asked again each turn, because it
