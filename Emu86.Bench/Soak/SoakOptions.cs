@@ -21,7 +21,7 @@ internal enum SoakGuest
 internal sealed record SoakOptions(int Rounds, int Seed, SoakGuest Guest, TimeSpan Duration, string GuestDirectory, string Program, bool Verbose)
 {
     public const string Usage = """
-        Emu86.Bench failover|freeze|bandwidth|lag|clock|stale-disk [--rounds N] [--seed S] [--guest linux|embedded] [--seconds T] [--linux DIR] [--emu86 FILE] [--verbose]
+        Emu86.Bench failover|freeze|bandwidth|lag|clock|clone|stale-disk [--rounds N] [--seed S] [--guest linux|embedded] [--seconds T] [--linux DIR] [--emu86 FILE] [--verbose]
         """;
 
     public static SoakOptions Parse(string tool, string[] args)

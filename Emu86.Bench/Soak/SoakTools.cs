@@ -13,6 +13,7 @@ internal static class SoakTools
         "bandwidth" => BandwidthSoak.Run,
         "clock" => ClockSoak.Run,
         "lag" => LagSoak.Run,
+        "clone" => CloneSoak.Run,
         _ => null,
     };
 
