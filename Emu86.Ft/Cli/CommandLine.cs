@@ -27,6 +27,9 @@ public static class CommandLine
     private static readonly Option<string> Switch = Text("Roles", "--switch", "HOST:PORT", "An Ethernet switch for --net stream, with the user-mode NAT as one of its ports");
     private static readonly Option<string[]> HostForward = Many("Roles", "--hostfwd", "tcp:HOST:PORT-:PORT", "Switch: forward a host port to the guest");
 
+    private static readonly Option<string> MakeCerts = Text("Roles", "--make-certs", "DIR", "Make an authority and certificates for --tls-cert, and end");
+    private static readonly Option<string> CertName = Text("Roles", "--cert-name", "NAME[+NAME...][,...]", "--make-certs: a certificate for each host, which is reached by these names and addresses (default localhost+127.0.0.1+::1)");
+
     // Machine
     private static readonly Option<string> Memory = Text("Machine", "--memory", "SIZE", "Guest memory, 1M to 3G (default 128M)", "-m");
     private static readonly Option<string> Cpu = Text("Machine", "--cpu", "MODEL", "486, pentium or pentium2 (default pentium2); pentium4 (not built yet)", "-cpu");
@@ -78,19 +81,17 @@ public static class CommandLine
     private static readonly Option<ulong?> Scrub = Number("Replication", "--scrub", "S", "Guest time in which all memory is looked at for flipped bits (default 300)");
     private static readonly Option<string> EvidenceMemory = Text("Replication", "--evidence-memory", "SIZE", "Backup: what is kept to replay a divergence (default 64M)");
     private static readonly Option<string> StateDir = Text("Replication", "--state-dir", "DIR", "Arbiter file, evidence, locks (default: per user)");
+    private static readonly Option<string> TlsCert = Text("Replication", "--tls-cert", "FILE", "Certificate of this side (PEM); TLS is required beyond loopback");
+    private static readonly Option<string> TlsKey = Text("Replication", "--tls-key", "FILE", "Key of the certificate (PEM)");
+    private static readonly Option<string> TlsCa = Text("Replication", "--tls-ca", "FILE", "Authorities whose certificates are believed (PEM)");
     private static readonly Option<string> LogFormat = Text("Replication", "--log-format", "FORMAT", "text or json (default text)");
 
     // Options of later versions: known, so that the answer is a sentence about them and not about a typing mistake.
     static CommandLine()
     {
-        const string loopback = "both sides must run on loopback addresses until then";
         Later("Roles", "--bisect", "FILE", "Find the first differing instruction of a divergence", "narrow it down with --replay FILE --until COUNT --print-hash");
         Later("Machine", "--cdrom", "PATH", "CD-ROM drive", "attach the image read-only as a disk: --hdb PATH,readonly");
         Later("Machine", "--fda", "PATH", "Floppy drive", "boot from a disk image (--hda) or a kernel (--kernel)");
-        Later("Replication", "--tls-cert", "FILE", "Certificate of this side", loopback);
-        Later("Replication", "--tls-key", "FILE", "Key of the certificate", loopback);
-        Later("Replication", "--tls-ca", "FILE", "Certificate authority of the peers", loopback);
-        Later("Replication", "--make-certs", "DIR", "Make certificates for a trial", loopback);
         Later("Replication", "--rejoin", null, "A side that lost becomes a backup again", "start the program again with --backup");
         Later("Replication", "--cluster", "etcd:URL", "Find candidates in etcd", "name the candidates with --backups HOST:PORT,HOST:PORT");
         Later("Replication", "--replicas", "N", "Number of backups at a time", "leave it out: there is one backup at a time, and --backups may name several candidates");
@@ -208,6 +209,9 @@ public static class CommandLine
             OverwriteDisk = p.GetValue(OverwriteDisk),
             ForceStaleDisk = p.GetValue(ForceStaleDisk),
             StateDir = p.GetValue(StateDir),
+            MakeCerts = p.GetValue(MakeCerts),
+            CertNames = p.GetValue(MakeCerts) is null ? [] : Values.CertNames(p.GetValue(CertName) ?? "localhost+127.0.0.1+::1"),
+            Tls = TlsOf(p),
             JsonLog = Values.OneOf("--log-format", p.GetValue(LogFormat) ?? "text", "text", "json") == "json",
         };
         if (options.Slice == 0) throw new UsageException("--slice takes a count of at least 1");
@@ -217,6 +221,8 @@ public static class CommandLine
         if (options.EndWithInput && options.Serial == "stdio" && options.Role != Role.Switch) throw new UsageException("--end-with-input goes with another --serial than stdio, which reads standard input itself");
         if (options.Role == Role.Switch && options.Status is not null) throw new UsageException("--status does not go with --switch: a switch has no status");
         if (options.HeartbeatMs * 2 > options.FailureTimeoutMs) throw new UsageException("--failure-timeout must be at least twice --heartbeat");
+        if (options.MakeCerts is null && p.GetValue(CertName) is not null) throw new UsageException("--cert-name goes with --make-certs");
+        if (options.Tls is not null && options.Role is Role.Replay or Role.Demo or Role.Switch or Role.MakeCerts) throw new UsageException("--tls-cert, --tls-key and --tls-ca go with a role that has a status port or a partner");
         options = Snapshots(options, p.GetValue(SaveSnapshot));
         if (p.GetValue(Mac) is { } mac) options = options with { Mac = Values.Mac(mac) };
         if (p.GetValue(Net) is { } net) options = Values.Net(options, net);
@@ -237,8 +243,18 @@ public static class CommandLine
         if (p.GetValue(Replay) is not null) asked.Add(("--replay", Role.Replay));
         if (p.GetValue(Demo)) asked.Add(("--demo", Role.Demo));
         if (p.GetValue(Switch) is not null) asked.Add(("--switch", Role.Switch));
+        if (p.GetValue(MakeCerts) is not null) asked.Add(("--make-certs", Role.MakeCerts));
         if (asked.Count > 1) throw new UsageException($"{asked[0].Name} and {asked[1].Name} are different roles; give one");
         return asked.Count == 0 ? Role.Standalone : asked[0].Role;
+    }
+
+    private static TlsFiles? TlsOf(ParseResult p)
+    {
+        (string? certificate, string? key, string? authority) = (p.GetValue(TlsCert), p.GetValue(TlsKey), p.GetValue(TlsCa));
+        if ((certificate ?? key ?? authority) is null) return null;
+        return certificate is not null && key is not null && authority is not null
+            ? new TlsFiles(certificate, key, authority)
+            : throw new UsageException("--tls-cert, --tls-key and --tls-ca go together; give all three");
     }
 
     private static RunOptions Snapshots(RunOptions options, string? text)

@@ -12,6 +12,7 @@ public enum Role
     Replay,
     Demo,
     Switch,
+    MakeCerts,
 }
 
 public enum NetKind
@@ -46,6 +47,9 @@ public sealed record Endpoint(string Host, int Port)
     public override string ToString() => Host.Contains(':') ? $"[{Host}]:{Port}" : $"{Host}:{Port}";
 }
 
+/// <summary>The PEM files of --tls-cert, --tls-key and --tls-ca.</summary>
+public sealed record TlsFiles(string Certificate, string Key, string Authority);
+
 /// <summary>Everything that a run was asked to do.</summary>
 public sealed record RunOptions
 {
@@ -58,6 +62,12 @@ public sealed record RunOptions
     public string? ReplayFile { get; init; }
     public ulong? Until { get; init; }
     public Endpoint? SwitchAt { get; init; }
+
+    /// <summary>Directory for certificates.</summary>
+    public string? MakeCerts { get; init; }
+
+    /// <summary>The names of each host that gets a certificate.</summary>
+    public IReadOnlyList<IReadOnlyList<string>> CertNames { get; init; } = [];
 
     public long MemoryBytes { get; init; } = 128L << 20;
     public string Cpu { get; init; } = "pentium2";
@@ -123,6 +133,10 @@ public sealed record RunOptions
     public bool OverwriteDisk { get; init; }
     public bool ForceStaleDisk { get; init; }
     public string? StateDir { get; init; }
+
+    /// <summary>Null: everything stays on loopback.</summary>
+    public TlsFiles? Tls { get; init; }
+
     public bool JsonLog { get; init; }
 
     /// <summary>No guest software was named: the embedded guest runs.</summary>

@@ -77,6 +77,21 @@ internal static class Values
         return new HostForward(outside.Host, outside.Port, inside.Port);
     }
 
+    /// <summary>NAME[+NAME…][,…]: hosts, each with the names and addresses by which it is reached.</summary>
+    public static IReadOnlyList<IReadOnlyList<string>> CertNames(string text)
+    {
+        string[][] hosts = [.. text.Split(',').Select(h => h.Split('+'))];
+        foreach (string name in hosts.SelectMany(h => h))
+        {
+            if (Uri.CheckHostName(name) is not (UriHostNameType.Dns or UriHostNameType.IPv4 or UriHostNameType.IPv6)) throw new UsageException($"--cert-name takes host names and addresses, not \"{name}\"");
+        }
+        if (hosts.Select(h => h[0]).Append("ca").GroupBy(n => n, StringComparer.OrdinalIgnoreCase).FirstOrDefault(g => g.Count() > 1) is { } twice)
+        {
+            throw new UsageException($"--cert-name: \"{twice.Key}\" would name two files; give each host another first name (ca is the authority's)");
+        }
+        return hosts;
+    }
+
     /// <summary>none | user[,hostfwd=…]* | stream,addr=HOST:PORT | stream,path=SOCKET | tap,ifname=NAME.</summary>
     public static RunOptions Net(RunOptions options, string text)
     {

@@ -21,7 +21,7 @@ public static class Frame
     public const int PreambleBytes = 12;
 
     /// <summary>Raised when frames or the meaning of messages change; another one is refused.</summary>
-    public const uint ProtocolVersion = 2;
+    public const uint ProtocolVersion = 3;
 
     public static ReadOnlySpan<byte> Magic => "EMU86LOG"u8;
 }

@@ -23,6 +23,7 @@ public static class Roles
         Role.Primary => Pair.PairRoles.RunPrimary(options),
         Role.Backup => Pair.PairRoles.RunBackup(options),
         Role.Demo => new Demo.Demo(options).Run(),
+        Role.MakeCerts => new MakeCerts(options).Run(),
         _ => throw new HostException($"role {options.Role} is not supported by this version of emu86", ExitCode.Usage),
     };
 }

@@ -1,5 +1,6 @@
 // A run without a partner on disks that belong to a protected guest: it wins an epoch first, like every other start, so that the
 // other copies are known to be behind (docs/ft-protocol.md, "Disks").
+using System.Net;
 using Emu86.Ft.Cli;
 using Emu86.Ft.Host;
 using Emu86.Ft.Host.Links;
@@ -21,6 +22,7 @@ internal sealed class SoleOwner : IDisposable
     private readonly RunOptions _options;
     private readonly Report _report;
     private readonly FileArbiter _arbiter;
+    private readonly TlsIdentity? _tls;
     private readonly OwnerListener _listener;
     private readonly DiskSideFile?[] _sides;
     private readonly Guid _self = Guid.NewGuid();
@@ -35,11 +37,23 @@ internal sealed class SoleOwner : IDisposable
         string path = options.Arbiter
             ?? (known.Arbiter is { } identity && identity.StartsWith(FilePrefix, StringComparison.Ordinal) ? identity[FilePrefix.Length..] : Path.Combine(StateDirectories.Of(options), "arbiter"));
         _arbiter = new FileArbiter(path, Guest);
-        _listener = new OwnerListener(_self, () => HostClock.NowUs - Volatile.Read(ref _turnUs) < 2 * GapUs);
+        _tls = TlsIdentity.Of(options);
+        _listener = new OwnerListener(_self, OwnHost, _tls, report.Say, () => HostClock.NowUs - Volatile.Read(ref _turnUs) < 2 * GapUs);
         _value = new ArbiterValue(0, _self, _listener.Address, GuestState.Live, [], DiskCopies.Names(options));
     }
 
     public string Guest { get; }
+
+    // Beyond this host it can be asked with TLS only, and where --listen says that it is reached.
+    private string OwnHost
+    {
+        get
+        {
+            if (_tls is null || IPAddress.IsLoopback(Addresses.Resolve(_options.Listen, "--listen", hasTls: true).Address)) return "127.0.0.1";
+            _tls.RequireName(_options.Listen.Host);
+            return _options.Listen.Host;
+        }
+    }
 
     public ulong Epoch => _value.Epoch;
 
@@ -106,7 +120,7 @@ internal sealed class SoleOwner : IDisposable
         for (int n = 0; n < TriesMax; n++)
         {
             ArbiterValue? current = Ask(new(0, ArbiterRequestKind.Read, 0, null)).Current;
-            if (current is { State: GuestState.Live } && OwnerListener.Ask(current.OwnerAddress, current.Owner, AnswerUs) == OwnerAnswer.Lives)
+            if (current is { State: GuestState.Live } && OwnerListener.MayLive(OwnerListener.Ask(current.OwnerAddress, current.Owner, AnswerUs, _tls)))
             {
                 throw new HostException($"the guest '{Guest}', to which the disk belongs, is already live at {current.OwnerAddress} in epoch {current.Epoch}", ExitCode.HaltedByOther);
             }

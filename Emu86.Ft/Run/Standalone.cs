@@ -2,6 +2,7 @@
 using Emu86.Devices;
 using Emu86.Ft.Cli;
 using Emu86.Ft.Host;
+using Emu86.Ft.Host.Links;
 using Emu86.Ft.Host.Net;
 using Emu86.Ft.Host.Status;
 using Emu86.Ft.Replication;
@@ -77,7 +78,7 @@ public sealed class Standalone(RunOptions options)
         {
             if (board.IsDue) board.Publish(new StatusView { Role = "standalone", Position = machine.Position, Paused = loop.Paused, Instructions = loop.Busy.Instructions, Engine = StatusView.EngineOf(machine) });
         };
-        return new StatusServer(at, () => board.View, new ControlPanel(machine, inputs, loop, loop.Stop, options.StateDir ?? ".").Do);
+        return new StatusServer(at, TlsIdentity.Of(options), _report.Say, () => board.View, new ControlPanel(machine, inputs, loop, loop.Stop, options.StateDir ?? ".").Do);
     }
 
     private Recorder NewRecorder(Machine machine, OverlayDisk?[] disks, RecordingFile file, Action flush, Action stop, Action<DiskFailure> diskError)

@@ -75,10 +75,6 @@ public sealed class BadInputTests
     [InlineData("--display vnc:127.0.0.1:5900")]
     [InlineData("--disks shared")]
     [InlineData("--arbiter etcd:http://127.0.0.1:2379")]
-    [InlineData("--tls-cert a --tls-key b --tls-ca c")]
-    [InlineData("--tls-key b")]
-    [InlineData("--tls-ca c")]
-    [InlineData("--make-certs d")]
     [InlineData("--rejoin")]
     [InlineData("--cluster etcd:http://127.0.0.1:2379,name=a")]
     [InlineData("--replicas 2")]
@@ -101,7 +97,7 @@ public sealed class BadInputTests
     public void Help_marks_what_is_not_built()
     {
         string help = Emu86Process.Run(TimeSpan.FromSeconds(60), "--help").Output;
-        foreach (string option in new[] { "bisect", "cdrom", "fda", "tls-cert", "tls-key", "tls-ca", "make-certs", "rejoin", "cluster", "replicas", "quorum", "disk-reads", "on-disk-error", "fence-command" })
+        foreach (string option in new[] { "bisect", "cdrom", "fda", "rejoin", "cluster", "replicas", "quorum", "disk-reads", "on-disk-error", "fence-command" })
         {
             Assert.Matches($@"(?m)^  --{option} .*\(not built yet\)$", help);
         }

@@ -147,8 +147,8 @@ public sealed class CloneStreamTests : IDisposable
             listener.Start();
             var client = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
             client.Connect(listener.LocalEndpoint);
-            _incoming = new Link(1, listener.AcceptSocket(), isServer: true, Received, (_, _) => _isClosed = true);
-            Outgoing = new Link(2, client, isServer: false, Answered, (_, _) => _isClosed = true);
+            _incoming = new Link(1, ChannelOn(listener.AcceptSocket()), isServer: true, Received, (_, _) => _isClosed = true);
+            Outgoing = new Link(2, ChannelOn(client), isServer: false, Answered, (_, _) => _isClosed = true);
             _incoming.Start();
             Outgoing.Start();
             var identity = new MachineIdentity("default", Guid.NewGuid(), Identities.ConfigurationHash(test._machine.Config, Protocol), "file:x", [new DiskIdentity("hda", DiskId)]);
@@ -158,6 +158,8 @@ public sealed class CloneStreamTests : IDisposable
         }
 
         public Link Outgoing { get; }
+
+        private static Channel ChannelOn(Socket socket) => new(socket, (IPEndPoint)socket.RemoteEndPoint!);
 
         public CloneSender? Sender { get; set; }
 

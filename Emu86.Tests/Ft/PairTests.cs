@@ -217,7 +217,7 @@ public sealed class PairTests : IDisposable
         backup.WaitFor("role backup");
         using TcpClient other = new("127.0.0.1", _port);
         other.GetStream().Write([.. "EMU86LOG"u8, 99, 0, 0, 0]);
-        backup.WaitFor("protocol version 99; this program speaks version 2");
+        backup.WaitFor($"protocol version 99; this program speaks version {Emu86.Ft.Replication.Frame.ProtocolVersion}");
     }
 
     [Fact]

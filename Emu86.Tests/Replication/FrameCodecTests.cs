@@ -9,7 +9,7 @@ namespace Emu86.Tests.Replication;
 
 public sealed class FrameCodecTests
 {
-    private static readonly MachineIdentity Machine = new("default", new Guid("00112233-4455-6677-8899-aabbccddeeff"), UInt128.MaxValue - 5, "file:/x",
+    internal static readonly MachineIdentity Machine = new("default", new Guid("00112233-4455-6677-8899-aabbccddeeff"), UInt128.MaxValue - 5, "file:/x",
         [new("hda", new Guid(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11))]);
 
     private static readonly Position At = new(ulong.MaxValue - 1, 12_345_678_901);
@@ -17,7 +17,7 @@ public sealed class FrameCodecTests
     private static readonly byte[] Blob = [1, 2, 3, 255, 0, 7];
 
     /// <summary>One of every message; log records in order.</summary>
-    private static Message[] Everything() =>
+    internal static Message[] Everything() =>
     [
         new HelloMessage(new(Machine, 3, 77, true, Blob)),
         new WelcomeMessage(77, 12, new Guid(9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9)),
@@ -196,18 +196,33 @@ public sealed class FrameCodecTests
     {
         byte[] key = [.. Enumerable.Range(0, HeartbeatDatagram.KeyBytes).Select(i => (byte)i)];
         byte[] datagram = new byte[HeartbeatDatagram.Bytes];
-        HeartbeatDatagram.Write(datagram, new(5, true, 77), key);
-        HeartbeatMessage read = HeartbeatDatagram.Read(datagram, key)!;
-        Assert.Equal((5ul, true, 77L), (read.SessionId, read.FromPrimary, read.SentUs));
+        HeartbeatDatagram.Write(datagram, new(5, true, 77), 9, key);
+        HeartbeatMessage read = HeartbeatDatagram.Read(datagram, key, out ulong number)!;
+        Assert.Equal((5ul, true, 77L, 9ul), (read.SessionId, read.FromPrimary, read.SentUs, number));
         for (int i = 0; i < datagram.Length; i++)
         {
             datagram[i] ^= 1;
-            Assert.Null(HeartbeatDatagram.Read(datagram, key));
+            Assert.Null(HeartbeatDatagram.Read(datagram, key, out _));
             datagram[i] ^= 1;
         }
         key[0] ^= 1;
-        Assert.Null(HeartbeatDatagram.Read(datagram, key));
-        Assert.Null(HeartbeatDatagram.Read(datagram.AsSpan(1), key));
+        Assert.Null(HeartbeatDatagram.Read(datagram, key, out _));
+        Assert.Null(HeartbeatDatagram.Read(datagram.AsSpan(1), key, out _));
+    }
+
+    [Fact]
+    public void A_heartbeat_that_was_recorded_is_heard_once_and_an_own_one_never()
+    {
+        HeartbeatOrder order = new(fromPrimary: true);
+        Assert.True(order.IsNew(new(5, true, 1), 1));
+        Assert.False(order.IsNew(new(5, true, 1), 1));
+        Assert.True(order.IsNew(new(5, true, 1), 3));
+        Assert.False(order.IsNew(new(5, true, 9), 2));
+        // Another session of the key: another process may count from the beginning.
+        Assert.True(order.IsNew(new(6, true, 2), 1));
+        Assert.False(order.IsNew(new(5, true, 3), 4));
+        Assert.False(order.IsNew(new(6, false, 3), 9));
+        Assert.True(order.IsNew(new(6, true, 3), 2));
     }
 
     private static byte[] Bytes(Message[] messages)

@@ -9,7 +9,7 @@ namespace Emu86.Ft.Host.Links;
 /// <summary>Sends the core's last heartbeat again while the emulation thread makes progress, and receives the other side's.</summary>
 public sealed class Heartbeats : IDisposable
 {
-    private sealed record Session(ReadOnlyMemory<byte> Key, EndPoint? To);
+    private sealed record Session(ReadOnlyMemory<byte> Key, IPEndPoint? To, IPAddress? LearnsFrom, HeartbeatOrder Order);
 
     /// <summary>Datagrams looked at before this side's own heartbeat is: a flood of strangers' cannot silence it.</summary>
     private const int ReceivedMax = 64;
@@ -26,6 +26,7 @@ public sealed class Heartbeats : IDisposable
     private long _publishedUs;
     private long _sentUs;
     private long _excusedUntilUs;
+    private ulong _number;
     private volatile bool _isClosed;
 
     /// <param name="bind">Where to receive; port 0 on the primary.</param>
@@ -54,14 +55,22 @@ public sealed class Heartbeats : IDisposable
         new Thread(Run) { IsBackground = true, Name = "heartbeats", Priority = ThreadPriority.AboveNormal }.Start();
     }
 
-    /// <summary>A session begins (or goes on over a new connection).</summary>
+    /// <summary>A primary's session begins, or goes on over a new connection.</summary>
     /// <param name="key">Authenticates both directions.</param>
-    /// <param name="to">The other side; null: wherever its heartbeats come from.</param>
-    public void Use(ReadOnlyMemory<byte> key, EndPoint? to)
+    /// <param name="backup">Where the backup listens.</param>
+    public void SendTo(ReadOnlyMemory<byte> key, IPEndPoint backup) => Use(key, backup, null);
+
+    /// <summary>A backup's session begins, or goes on over a new connection.</summary>
+    /// <param name="key">Authenticates both directions.</param>
+    /// <param name="primary">The host at the other end of the channel; the port is learned from the heartbeats that come from there.</param>
+    public void LearnFrom(ReadOnlyMemory<byte> key, IPAddress primary) => Use(key, null, primary);
+
+    private void Use(ReadOnlyMemory<byte> key, IPEndPoint? to, IPAddress? learnsFrom)
     {
-        if (_session is { } session && session.Key.Span.SequenceEqual(key.Span) && (to is null || to.Equals(session.To))) return;
+        Session? before = _session is { } session && session.Key.Span.SequenceEqual(key.Span) ? session : null;
+        if (before is not null && (learnsFrom is null ? to!.Equals(before.To) : learnsFrom.Equals(before.LearnsFrom))) return;
         lock (_lock) _last = null;
-        _session = new(key.ToArray(), to);
+        _session = new(key.ToArray(), to, learnsFrom, before?.Order ?? new HeartbeatOrder(fromPrimary: learnsFrom is not null));
     }
 
     /// <summary>Sends a heartbeat now; it is repeated until the next one, while this keeps being called.</summary>
@@ -102,7 +111,7 @@ public sealed class Heartbeats : IDisposable
     {
         if (_session is not { To: { } to } session || _last is null) return;
         Span<byte> datagram = stackalloc byte[HeartbeatDatagram.Bytes];
-        HeartbeatDatagram.Write(datagram, _last, session.Key.Span);
+        HeartbeatDatagram.Write(datagram, _last, ++_number, session.Key.Span);
         _sentUs = HostClock.NowUs;
         try
         {
@@ -143,8 +152,10 @@ public sealed class Heartbeats : IDisposable
     {
         EndPoint from = any;
         int count = _socket.ReceiveFrom(buffer, ref from);
-        if (_session is not { } session || HeartbeatDatagram.Read(buffer.AsSpan(0, count), session.Key.Span) is not { } heartbeat) return;
-        if (heartbeat.FromPrimary && !from.Equals(session.To)) _session = session with { To = from };
+        if (_session is not { } session || HeartbeatDatagram.Read(buffer.AsSpan(0, count), session.Key.Span, out ulong number) is not { } heartbeat) return;
+        if (!session.Order.IsNew(heartbeat, number)) return;
+        // A copy that comes sooner by another way leads nobody astray.
+        if (from is IPEndPoint at && at.Address.Equals(session.LearnsFrom) && !at.Equals(session.To)) Interlocked.CompareExchange(ref _session, session with { To = at }, session);
         _received(heartbeat);
     }
 

@@ -1,7 +1,6 @@
-// One TCP connection of the logging channel: threads that move bytes between the socket and frames, and nothing else.
+// One connection of the logging channel: threads that move bytes between the channel and frames, and nothing else.
 using System.Buffers;
 using System.Net;
-using System.Net.Sockets;
 using Emu86.Ft.Replication;
 
 namespace Emu86.Ft.Host.Links;
@@ -14,7 +13,7 @@ public sealed class Link : IDisposable
     private const long UnsentBytesMax = 4 << 20;
     private const int HandshakeMs = 2000;
 
-    private readonly Socket _socket;
+    private readonly Channel _channel;
     private readonly bool _isServer;
     private readonly Action<Link, Message> _received;
     private readonly Action<Link, string?> _closed;
@@ -27,29 +26,27 @@ public sealed class Link : IDisposable
     private int _ended;
 
     /// <param name="id">The number by which the cores know it; not 0.</param>
-    /// <param name="socket">Connected; owned from now on.</param>
+    /// <param name="channel">Owned from now on.</param>
     /// <param name="isServer">The other side has connected to us and must greet first.</param>
     /// <param name="received">Called on the reader thread; the receiver calls <see cref="Consumed"/> when it is done with the message.</param>
     /// <param name="closed">Called once, with a sentence when the stream was not what it should be; not after <see cref="Dispose"/>.</param>
-    public Link(int id, Socket socket, bool isServer, Action<Link, Message> received, Action<Link, string?> closed)
+    public Link(int id, Channel channel, bool isServer, Action<Link, Message> received, Action<Link, string?> closed)
     {
         Id = id;
-        _socket = socket;
+        _channel = channel;
         _isServer = isServer;
         _received = received;
         _closed = closed;
-        Remote = (IPEndPoint)socket.RemoteEndPoint!;
-        socket.NoDelay = true;
     }
 
     public int Id { get; }
 
-    public IPEndPoint Remote { get; }
+    public IPEndPoint Remote => _channel.Remote;
 
     /// <summary>The first message was what it should be.</summary>
     public bool IsGreeted { get; private set; }
 
-    /// <summary>Bytes written to the socket so far.</summary>
+    /// <summary>Bytes of frames sent so far.</summary>
     public long BytesSent { get; private set; }
 
     public void Start()
@@ -73,7 +70,7 @@ public sealed class Link : IDisposable
         lock (_gate)
         {
             if (_filling.WrittenCount == 0) return;
-            if (!_writerBusy && _filling.WrittenCount <= DirectBytesMax && IsWritable())
+            if (!_writerBusy && _filling.WrittenCount <= DirectBytesMax && _channel.IsWritable)
             {
                 Transmit(_filling);
                 return;
@@ -120,26 +117,14 @@ public sealed class Link : IDisposable
         _ => 0,
     };
 
-    private bool IsWritable()
-    {
-        try
-        {
-            return _socket.Poll(0, SelectMode.SelectWrite);
-        }
-        catch (Exception e) when (e is SocketException or ObjectDisposedException)
-        {
-            return false;
-        }
-    }
-
     private void Transmit(ArrayBufferWriter<byte> bytes)
     {
         try
         {
-            for (ReadOnlySpan<byte> rest = bytes.WrittenSpan; rest.Length > 0;) rest = rest[_socket.Send(rest)..];
+            _channel.Send(bytes.WrittenSpan);
             BytesSent += bytes.WrittenCount;
         }
-        catch (Exception e) when (e is SocketException or ObjectDisposedException)
+        catch (IOException)
         {
             // The reader notices the same and tells it.
         }
@@ -161,17 +146,7 @@ public sealed class Link : IDisposable
             }
             Transmit(_sending);
         }
-        try
-        {
-            // What was sent still arrives; a peer that does not read it cannot hold us up.
-            _socket.LingerState = new LingerOption(false, 0);
-            _socket.Shutdown(SocketShutdown.Both);
-        }
-        catch (Exception e) when (e is SocketException or ObjectDisposedException)
-        {
-            // Gone already.
-        }
-        _socket.Dispose();
+        _channel.End();
     }
 
     private void Read()
@@ -181,8 +156,8 @@ public sealed class Link : IDisposable
         FrameReader frames = new();
         try
         {
-            _socket.ReceiveTimeout = HandshakeMs;
-            for (int count; (count = _socket.Receive(buffer)) > 0;)
+            _channel.ReceiveTimeoutMs = HandshakeMs;
+            for (int count; (count = _channel.Receive(buffer)) > 0;)
             {
                 frames.Push(buffer.AsSpan(0, count));
                 while (frames.TryRead() is { } message)
@@ -194,14 +169,15 @@ public sealed class Link : IDisposable
                 }
             }
             if (frames.PendingBytes > 0) problem = "the connection ended in the middle of a frame";
+            else if (!IsGreeted) problem = Refusal;
         }
         catch (ProtocolException e)
         {
             problem = e.Message;
         }
-        catch (Exception e) when (e is SocketException or ObjectDisposedException)
+        catch (IOException e)
         {
-            if (!IsGreeted && Volatile.Read(ref _ended) == 0) problem = $"no greeting within {HandshakeMs / 1000} s";
+            if (!IsGreeted && Volatile.Read(ref _ended) == 0) problem = (Channel.IsTimeout(e) ? null : Refusal) ?? $"no greeting within {HandshakeMs / 1000} s";
         }
         finally
         {
@@ -215,13 +191,18 @@ public sealed class Link : IDisposable
         }
     }
 
+    // With TLS 1.3 either side's handshake may be over before the other one has judged its certificate.
+    private string? Refusal =>
+        _channel.IsEncrypted ? "the other side broke off after the TLS handshake; it may have refused this side's certificate, and then says why"
+        : _isServer ? null : "the other side broke off before it answered; it may want TLS (--tls-cert)";
+
     private void Greet(FrameReader frames, Message message)
     {
         bool good = _isServer ? message is HelloMessage : message is WelcomeMessage or RefusedMessage;
         if (!good) throw new ProtocolException($"the connection began with a {message.Type} message");
         IsGreeted = true;
         frames.PayloadBytesMax = Frame.PayloadBytesMax;
-        _socket.ReceiveTimeout = 0;
+        _channel.ReceiveTimeoutMs = 0;
     }
 
     private void WaitForReceiver()

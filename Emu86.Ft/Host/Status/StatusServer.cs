@@ -1,7 +1,6 @@
-// The status port: a small HTTP/1.1 server on loopback (docs/command-line.md, "What the program prints").
+// The status port: a small HTTP/1.1 server, beyond loopback with TLS and certificates on both sides (docs/command-line.md, "What the program prints").
 using System.Globalization;
 using System.Net;
-using System.Net.Sockets;
 using System.Text;
 using System.Text.Json;
 using Emu86.Ft.Cli;
@@ -32,23 +31,16 @@ public sealed class StatusServer : IDisposable
     private readonly Func<string, ControlAnswer?> _control;
     private int _callers;
 
-    /// <param name="at">Where to listen; loopback only. Throws <see cref="HostException"/> when it cannot be had.</param>
+    /// <param name="at">Where to listen. Throws <see cref="HostException"/> when it cannot be had.</param>
+    /// <param name="tls">Whoever asks must show a certificate; null: plain, on loopback only.</param>
+    /// <param name="say">Told why callers are refused.</param>
     /// <param name="view">What is shown; called on any thread.</param>
     /// <param name="control">Carries out an operation and returns when it is done; null when there is none of that name. Any thread.</param>
-    public StatusServer(Endpoint at, Func<StatusView> view, Func<string, ControlAnswer?> control)
+    public StatusServer(Endpoint at, TlsIdentity? tls, Action<string> say, Func<StatusView> view, Func<string, ControlAnswer?> control)
     {
         _view = view;
         _control = control;
-        _listener = new LinkListener(at, "--status", caller =>
-        {
-            if (Interlocked.Increment(ref _callers) > CallersMax)
-            {
-                Interlocked.Decrement(ref _callers);
-                caller.Dispose();
-                return;
-            }
-            new Thread(() => Serve(caller)) { IsBackground = true, Name = "status" }.Start();
-        });
+        _listener = new LinkListener(at, "--status", tls, CallersMax, say, Serve);
     }
 
     /// <summary>Answers that are on their way still leave: the program may be about to end because of them.</summary>
@@ -58,38 +50,48 @@ public sealed class StatusServer : IDisposable
         SpinWait.SpinUntil(() => Volatile.Read(ref _callers) == 0, AnswersMs);
     }
 
-    private void Serve(Socket caller)
+    private void Serve(Visitor caller, Channel channel)
+    {
+        using (channel)
+        {
+            // Those who have asked and are answered; whoever is about to ask is one of the listener's strangers.
+            if (Interlocked.Increment(ref _callers) <= 2 * CallersMax) Answer(caller, channel);
+            Interlocked.Decrement(ref _callers);
+        }
+        caller.Known();
+    }
+
+    private void Answer(Visitor caller, Channel channel)
     {
         try
         {
-            using (caller)
-            {
-                caller.ReceiveTimeout = caller.SendTimeout = TimeoutMs;
-                byte[] buffer = new byte[RequestBytesMax];
-                int count = 0;
-                while (buffer.AsSpan(0, count).IndexOf("\r\n\r\n"u8) < 0)
-                {
-                    int got = count < buffer.Length ? caller.Receive(buffer.AsSpan(count)) : 0;
-                    if (got == 0) return;
-                    count += got;
-                }
-                string head = Encoding.ASCII.GetString(buffer, 0, count);
-                string[] request = head[..head.IndexOf('\r')].Split(' ');
-                (int status, string type, string body) = request.Length == 3 ? Answer(request[0], request[1], head) : (400, "text/plain", "this is not an HTTP request\n");
-                byte[] content = Encoding.UTF8.GetBytes(body);
-                byte[] answer = [.. Encoding.ASCII.GetBytes($"HTTP/1.1 {status} {(HttpStatusCode)status}\r\nContent-Type: {type}; charset=utf-8\r\nContent-Length: {content.Length}\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n"), .. content];
-                for (int at = 0; at < answer.Length;) at += caller.Send(answer.AsSpan(at));
-                caller.Shutdown(SocketShutdown.Send);
-            }
+            channel.ReceiveTimeoutMs = channel.SendTimeoutMs = TimeoutMs;
+            if (Head(channel) is not { } head) return;
+            caller.Known();
+            string[] request = head[..head.IndexOf('\r')].Split(' ');
+            (int status, string type, string body) = request.Length == 3 ? Answer(request[0], request[1], head) : (400, "text/plain", "this is not an HTTP request\n");
+            byte[] content = Encoding.UTF8.GetBytes(body);
+            channel.Send([.. Encoding.ASCII.GetBytes($"HTTP/1.1 {status} {(HttpStatusCode)status}\r\nContent-Type: {type}; charset=utf-8\r\nContent-Length: {content.Length}\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n"), .. content]);
+            channel.EndSending();
         }
-        catch (SocketException)
+        catch (IOException)
         {
             // The caller has gone.
         }
-        finally
+    }
+
+    /// <summary>A request up to its empty line; null when it ends before, or is too long.</summary>
+    private static string? Head(Channel channel)
+    {
+        byte[] buffer = new byte[RequestBytesMax];
+        int count = 0;
+        while (buffer.AsSpan(0, count).IndexOf("\r\n\r\n"u8) < 0)
         {
-            Interlocked.Decrement(ref _callers);
+            int got = count < buffer.Length ? channel.Receive(buffer.AsSpan(count)) : 0;
+            if (got == 0) return null;
+            count += got;
         }
+        return Encoding.ASCII.GetString(buffer, 0, count);
     }
 
     private (int Status, string Type, string Body) Answer(string method, string target, string head)

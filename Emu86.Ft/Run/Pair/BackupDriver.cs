@@ -142,7 +142,7 @@ internal sealed class BackupDriver : ICoreEvents
         _core.Received(Now, link.Id, new HelloMessage(hello));
         if (_core.HeartbeatKey is not { } key || !key.Span.SequenceEqual(hello.HeartbeatKey.Span)) return;
         _sessionEpoch = hello.Epoch;
-        _host.Heartbeats.Use(key, null);
+        _host.Heartbeats.LearnFrom(key, link.Remote.Address);
         if (hello.Resume || _core.Phase != BackupPhase.Cloning) return;
         // A new clone replaces what was there; the core's DiscardGuest, if it asked for one, comes first.
         Pump();

@@ -39,25 +39,33 @@ internal sealed class PairHost : IDisposable
     private readonly IArbiter _arbiter;
     private readonly CancellationTokenSource _ended = new();
     private int _lastLink;
-    private int _strangers;
     private long _lastTurnUs = HostClock.NowUs;
     private LinkListener? _listener;
 
-    public PairHost(RunOptions options, IPEndPoint heartbeatsAt)
+    /// <param name="options">Of the run.</param>
+    /// <param name="isBackup">Heartbeats are received where the backup listens.</param>
+    public PairHost(RunOptions options, bool isBackup)
     {
         Options = options;
+        Tls = TlsIdentity.Of(options);
+        Addresses = PairAddresses.Of(options, Tls);
         Report = new Report(options.JsonLog);
         Protocol = ProtocolOptions.For(options.HeartbeatMs, options.FailureTimeoutMs, options.MaxLagMs) with { HashEveryNs = (ulong)options.HashEveryMs * 1_000_000 };
         if (Protocol.Problem is { } problem) throw new HostException(problem, ExitCode.Usage);
         StateDirectory = StateDirectories.Of(options);
         _arbiter = new FileArbiter(options.Arbiter ?? Path.Combine(StateDirectory, "arbiter"), options.Name);
-        Heartbeats = NewHeartbeats(heartbeatsAt);
-        Owner = new OwnerListener(Self, () => HostClock.NowUs - Volatile.Read(ref _lastTurnUs) < 10 * Protocol.FailureTimeoutUs);
+        Heartbeats = NewHeartbeats(isBackup ? Addresses.Listen : Addresses.PrimaryHeartbeats);
+        Owner = new OwnerListener(Self, Addresses.OwnHost, Tls, Report.Say, () => HostClock.NowUs - Volatile.Read(ref _lastTurnUs) < 10 * Protocol.FailureTimeoutUs);
     }
 
     public RunOptions Options { get; }
 
     public Report Report { get; }
+
+    /// <summary>Null: everything stays on loopback, and plain.</summary>
+    public TlsIdentity? Tls { get; }
+
+    public PairAddresses Addresses { get; }
 
     public ProtocolOptions Protocol { get; }
 
@@ -96,7 +104,7 @@ internal sealed class PairHost : IDisposable
 
     public Link? Find(int connection) => _links.GetValueOrDefault(connection);
 
-    public void Listen(Endpoint at) => _listener = new LinkListener(at, "--listen", Accepted);
+    public void Listen(Endpoint at) => _listener = new LinkListener(at, "--listen", Tls, StrangersMax, Report.Say, (caller, channel) => Queue.Post(() => Adopt(channel, caller)));
 
     /// <summary>This side is no candidate any more: another process may take its port, as a new backup.</summary>
     public void CloseListener()
@@ -104,7 +112,7 @@ internal sealed class PairHost : IDisposable
         _listener?.Dispose();
         _listener = null;
         Heartbeats.Dispose();
-        Heartbeats = NewHeartbeats(new IPEndPoint(IPAddress.Loopback, 0));
+        Heartbeats = NewHeartbeats(Addresses.PrimaryHeartbeats);
     }
 
     /// <summary>Carries out an action that is the same for both roles. False when it is not one of those.</summary>
@@ -129,23 +137,29 @@ internal sealed class PairHost : IDisposable
     }
 
     /// <summary>Opens a connection; the answer comes as an event.</summary>
-    public void Connect(IPEndPoint to)
+    public void Connect(Peer to)
     {
         new Thread(() =>
         {
-            Socket socket = new(to.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
+            Socket socket = new(to.At.AddressFamily, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
             try
             {
-                // Not ConnectAsync: a socket that was once used asynchronously has each blocking receive served by way of two
-                // more threads for the rest of its life, and the link's acknowledgements come hundreds of times a second.
-                using (new Timer(_ => socket.Dispose(), null, Protocol.ReconnectTimeoutUs / 2000, Timeout.Infinite)) socket.Connect(to);
-                // Without a listener a port of the ephemeral range may connect to itself.
-                if (Equals(socket.LocalEndPoint, socket.RemoteEndPoint)) throw new SocketException((int)SocketError.ConnectionRefused);
-                Queue.Post(() => Events!.Opened(Adopt(socket, isServer: false)));
+                Channel channel;
+                // Blocking, and not ConnectAsync (see Channel).
+                using (new Timer(_ => socket.Dispose(), null, Protocol.ReconnectTimeoutUs / 2000, Timeout.Infinite))
+                {
+                    socket.Connect(to.At);
+                    // Without a listener a port of the ephemeral range may connect to itself.
+                    if (Equals(socket.LocalEndPoint, socket.RemoteEndPoint)) throw new SocketException((int)SocketError.ConnectionRefused);
+                    channel = Tls is null ? new Channel(socket, to.At) : Tls.Connect(socket, to.At, to.Name);
+                }
+                Queue.Post(() => Events!.Opened(Adopt(channel, null)));
             }
-            catch (Exception e) when (e is SocketException or ObjectDisposedException)
+            catch (Exception e) when (e is SocketException or IOException or ProtocolException or ObjectDisposedException)
             {
                 socket.Dispose();
+                if (e is ProtocolException) Report.SayOnce($"{to} is no backup of this pair: {e.Message}");
+                if (e is IOException) Report.SayOnce($"connecting to {to}: {e.Message}; if that comes again, see whether it uses TLS too");
                 bool refused = e is SocketException { SocketErrorCode: SocketError.ConnectionRefused };
                 Queue.Post(() => Events!.ConnectFailed(refused));
             }
@@ -160,7 +174,7 @@ internal sealed class PairHost : IDisposable
         {
             ArbiterValue? value = ReadArbiter();
             bool answers = value is not null && value.OwnerAddress == address
-                && OwnerListener.Ask(address, value.Owner, 5 * Protocol.FailureTimeoutUs) == OwnerAnswer.Lives;
+                && OwnerListener.MayLive(OwnerListener.Ask(address, value.Owner, 5 * Protocol.FailureTimeoutUs, Tls));
             Queue.Post(() => Events!.OwnerProbed(answers));
         });
     }
@@ -175,7 +189,7 @@ internal sealed class PairHost : IDisposable
             // A process that is being torn down still accepts for a moment, and then breaks the connection.
             for (long end = HostClock.NowUs + Protocol.BackupTimeoutUs; HostClock.NowUs < end; await Task.Delay(2))
             {
-                OwnerAnswer owner = OwnerListener.Ask(value.OwnerAddress, value.Owner, Protocol.FailureTimeoutUs);
+                OwnerAnswer owner = OwnerListener.Ask(value.OwnerAddress, value.Owner, Protocol.FailureTimeoutUs, Tls);
                 if (owner == OwnerAnswer.Gone) Queue.Post(gone);
                 if (owner != OwnerAnswer.Silent) return;
             }
@@ -218,26 +232,17 @@ internal sealed class PairHost : IDisposable
         if (Interlocked.Exchange(ref _said, problem) != problem) Report.Say(problem);
     }
 
-    private void Accepted(Socket socket)
+    /// <param name="channel">To the other side.</param>
+    /// <param name="caller">Who called; null: this side did.</param>
+    private Link Adopt(Channel channel, Visitor? caller)
     {
-        if (Interlocked.Increment(ref _strangers) > StrangersMax)
-        {
-            Interlocked.Decrement(ref _strangers);
-            socket.Dispose();
-            return;
-        }
-        Queue.Post(() => Adopt(socket, isServer: true));
-    }
-
-    private Link Adopt(Socket socket, bool isServer)
-    {
-        bool isStranger = isServer;
-        Link link = new(++_lastLink, socket, isServer, (l, m) =>
+        bool isStranger = caller is not null;
+        Link link = new(++_lastLink, channel, isServer: isStranger, (l, m) =>
         {
             if (isStranger)
             {
                 isStranger = false;
-                Interlocked.Decrement(ref _strangers);
+                caller!.Known();
             }
             Queue.Post(() =>
             {
@@ -246,7 +251,11 @@ internal sealed class PairHost : IDisposable
             });
         }, (l, problem) =>
         {
-            if (isStranger) Interlocked.Decrement(ref _strangers);
+            if (isStranger)
+            {
+                caller!.Known();
+                problem = caller.Sentence(problem);
+            }
             Queue.Post(() =>
             {
                 if (!_links.Remove(l.Id)) return;

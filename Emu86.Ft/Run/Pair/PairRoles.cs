@@ -1,9 +1,7 @@
 // The roles --primary and --backup: from options to a running side.
-using System.Net;
 using Emu86.Devices;
 using Emu86.Ft.Cli;
 using Emu86.Ft.Host;
-using Emu86.Ft.Host.Links;
 using Emu86.Ft.Host.Status;
 using Emu86.Ft.Replication;
 
@@ -14,8 +12,7 @@ public static class PairRoles
 {
     public static int RunPrimary(RunOptions options)
     {
-        foreach (Endpoint backup in options.Backups) Loopback.Resolve(backup, "--backups");
-        using var host = new PairHost(options, new IPEndPoint(IPAddress.Loopback, 0));
+        using var host = new PairHost(options, isBackup: false);
         (PrimaryDisks disks, IReadOnlyList<DiskIdentity> ids) = PrimaryDisks.Open(options, host);
         using PrimaryDisks closed = disks;
         var gate = new GatedOutputs();
@@ -34,7 +31,7 @@ public static class PairRoles
             OwnDisks = DiskCopies.Names(options),
         };
         var driver = new PrimaryDriver(host, machine, disks.Stores, gate, world, start, new StatusBoard(), disks.MarkLive);
-        using StatusServer? status = options.Status is { } at ? new StatusServer(at, () => driver.Status.View, o => driver.Control.Do(o)) : null;
+        using StatusServer? status = options.Status is { } at ? new StatusServer(at, host.Tls, host.Report.Say, () => driver.Status.View, o => driver.Control.Do(o)) : null;
         using var signals = new Signals(() => host.Queue.Post(() => host.Events!.StopAsked()));
         world.Start();
         int code = driver.Run();
@@ -48,12 +45,10 @@ public static class PairRoles
     {
         if (options.Restore is not null) throw new HostException("--restore cannot be used with --backup: a backup gets the machine from its primary; give --restore to the primary", ExitCode.Usage);
         if (options.SaveSnapshot is not null) throw new HostException("--save-snapshot cannot be used with --backup: the primary has the same state; give --save-snapshot to the primary", ExitCode.Usage);
-        IPEndPoint at = Loopback.Resolve(options.Listen, "--listen");
-        foreach (Endpoint backup in options.Backups) Loopback.Resolve(backup, "--backups");
-        using var host = new PairHost(options, at);
+        using var host = new PairHost(options, isBackup: true);
         var driver = new BackupDriver(host);
         using var signals = new Signals(() => host.Queue.Post(() => host.Events!.StopAsked()));
-        using StatusServer? status = options.Status is { } statusAt ? new StatusServer(statusAt, () => driver.Status.View, driver.Control) : null;
+        using StatusServer? status = options.Status is { } statusAt ? new StatusServer(statusAt, host.Tls, host.Report.Say, () => driver.Status.View, driver.Control) : null;
         host.Listen(options.Listen);
         Rehearsal.Begin(host);
         host.Report.Say($"role backup, waiting on {options.Listen}");

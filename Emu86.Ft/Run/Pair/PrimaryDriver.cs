@@ -19,7 +19,7 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
     private readonly SnapshotDisk?[] _disks;
     private readonly GatedOutputs _outputs;
     private readonly World _world;
-    private readonly List<IPEndPoint> _candidates;
+    private readonly List<Peer> _candidates;
     private readonly PrimaryCore _core;
     private readonly LiveLoop _loop;
     private readonly ReadOnlyMemory<byte> _heartbeatKey;
@@ -50,7 +50,7 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
     {
         Status = status;
         (_host, _machine, _disks, _outputs, _world, _epochWon) = (host, machine, disks, outputs, world, epochWon);
-        _candidates = [.. host.Options.Backups.Select(b => Loopback.Resolve(b, "--backups"))];
+        _candidates = [.. host.Addresses.Candidates];
         _heartbeatKey = PairHost.RandomKey();
         _evidence = new PrimaryEvidence(host.StateDirectory, host.Options.Name);
         _isLive = start.Epoch != 0;
@@ -164,7 +164,7 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
     public void Opened(Link link)
     {
         _peer = link.Remote;
-        _host.Heartbeats.Use(_heartbeatKey, link.Remote);
+        _host.Heartbeats.SendTo(_heartbeatKey, link.Remote);
         _core.ConnectionOpened(Now, link.Id);
         Pump();
     }
@@ -177,7 +177,9 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
 
     public void Closed(Link link, string? problem)
     {
-        if (problem is not null) _host.Report.Say($"connection to {link.Remote} ended: {problem}");
+        // It is tried again every second.
+        Action<string> say = link.IsGreeted ? _host.Report.Say : _host.Report.SayOnce;
+        if (problem is not null) say($"connection to {link.Remote} ended: {problem}");
         _core.ConnectionClosed(Now, link.Id);
         Pump();
     }
@@ -232,7 +234,12 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
 
     private ControlAnswer Move(Endpoint to)
     {
-        IPEndPoint at = Loopback.Resolve(to, "move");
+        var at = Peer.Of(to, "move", _host.Tls is not null);
+        IPEndPoint heartbeats = _host.Addresses.PrimaryHeartbeats;
+        if (at.At.AddressFamily != heartbeats.AddressFamily || (IPAddress.IsLoopback(heartbeats.Address) && !IPAddress.IsLoopback(at.At.Address)))
+        {
+            return ControlAnswer.Refused($"{to} cannot be reached with the addresses that this side was started with; give it --backups of the same kind");
+        }
         int candidate = _candidates.IndexOf(at);
         if (candidate < 0)
         {

@@ -16,7 +16,7 @@ internal static class Rehearsal
         new Thread(() =>
         {
             ClaimAnEpoch(host);
-            OwnerListener.Ask(host.Owner.Address, host.Self, 100_000);
+            OwnerListener.Ask(host.Owner.Address, host.Self, 100_000, host.Tls);
             Compile(typeof(Rehearsal).Assembly);
         })
         { IsBackground = true, Name = "rehearsal", Priority = ThreadPriority.Lowest }.Start();
