@@ -92,6 +92,16 @@ public sealed class InputEvent(InputKind kind, int unit, ulong value0, ulong val
 
     public static InputEvent SerialLines(int port, byte lines) => new(InputKind.SerialLines, port, lines, 0, default);
 
+    /// <summary>Why no machine of this version takes this input, as the end of a sentence; null when it does. It may come from a file, or
+    /// from another host.</summary>
+    public string? Problem => Kind switch
+    {
+        InputKind.MediumChange or InputKind.WallTime or InputKind.SerialLines => $"this version has no inputs of the kind {Kind}",
+        InputKind.RateChange when Value0 == 0 => "the clock would stand still",
+        _ when Data.Length > DataBytesMax => $"it has {Data.Length} bytes; at most {DataBytesMax} are possible",
+        _ => null,
+    };
+
     public bool Equals(InputEvent? other) => other is not null && Kind == other.Kind && Unit == other.Unit
         && Value0 == other.Value0 && Value1 == other.Value1 && Data.Span.SequenceEqual(other.Data.Span);
 

@@ -1,5 +1,7 @@
 // Everything that the guest's behaviour depends on besides disk contents and inputs.
+using System.Buffers;
 using System.IO.Hashing;
+using Emu86.Cpu;
 using MessagePack;
 
 namespace Emu86.Devices;
@@ -11,6 +13,10 @@ public sealed record MachineConfig
 {
     /// <summary>Raised when a field changes its meaning or the hardware model changes what a guest can see.</summary>
     public const int CurrentVersion = 1;
+
+    private const int NestedMax = 8;
+    private const long YearOne = -62_135_596_800, YearTenThousand = 253_402_300_800;
+    private const uint OptionRomFirst = 0xc_0000, OptionRomEnd = 0xe_0000;
 
     [Key(0)] public int Version { get; init; } = CurrentVersion;
 
@@ -56,6 +62,74 @@ public sealed record MachineConfig
 
     /// <summary>Wall time at power-on in nanoseconds since 1970-01-01 UTC.</summary>
     [IgnoreMember] public Int128 PowerOnUnixNs => (Int128)RtcBase * 1_000_000_000 + RtcBaseNs;
+
+    /// <summary>Why no machine can have this configuration, as the end of a sentence; null when one can. It may come from a file, or from
+    /// another host.</summary>
+    [IgnoreMember]
+    public string? Problem =>
+        Version != CurrentVersion ? $"it is of machine version {Version}, this program builds version {CurrentVersion}"
+        : MemoryBytes % (1 << 20) != 0 || MemoryBytes is < 1 << 20 or > 3L << 30 ? $"{MemoryBytes} bytes of memory are not 1 MiB to 3 GiB in whole mebibytes"
+        : Cpu is null || CpuModel.ByName(Cpu) is null ? $"the processor \"{Cpu}\" is not known"
+        : DriveSectors is not { Length: 4 } || Array.Exists(DriveSectors, s => s is < 0 or > long.MaxValue / 512) ? "four drives of sensible size belong in it"
+        : Nic is not (NicModel.None or NicModel.Ne2kPci or NicModel.Ne2kIsa) ? $"the network card {(byte)Nic} is not known"
+        : Mac is not { Length: 6 } || (Mac[0] & 1) != 0 ? "a card's hardware address has 6 bytes and is no multicast address"
+        : RtcBase is < YearOne or >= YearTenThousand || RtcBaseNs >= 1_000_000_000 ? "the time of power-on is none"
+        : ClockRate == 0 ? "the clock stands still"
+        : Bios is not { Length: 0x1_0000 or 0x2_0000 or 0x4_0000 } ? "a system BIOS has 64, 128 or 256 KiB"
+        : OptionRoms is null || Array.Exists(OptionRoms, r => r?.Image is null || r.Address is < OptionRomFirst or > OptionRomEnd || r.Image.Length > OptionRomEnd - r.Address) ? "option ROMs lie at C0000h to DFFFFh"
+        : DirectBoot is { } boot && (boot.Kernel is null || boot.Initrd is null || boot.CommandLine is null) ? "the kernel to be started is incomplete"
+        : ExitPort is < 0 or > 0xffff ? $"{ExitPort} is no I/O port"
+        : null;
+
+    /// <summary>Reads a configuration as it was serialised.</summary>
+    /// <exception cref="StateFormatException">It cannot be read, or no machine can have it.</exception>
+    public static MachineConfig Read(ReadOnlySequence<byte> bytes)
+    {
+        var reader = new MessagePackReader(bytes);
+        return Read(ref reader);
+    }
+
+    internal static MachineConfig Read(ref MessagePackReader reader)
+    {
+        try
+        {
+            RefuseDeepNesting(reader);
+            MachineConfig config = MessagePackSerializer.Deserialize<MachineConfig>(ref reader) ?? throw new StateFormatException("there is no configuration");
+            return config.Problem is { } problem ? throw new StateFormatException($"the configuration is of no machine: {problem}") : config;
+        }
+        catch (Exception e) when (IsUnreadable(e))
+        {
+            throw new StateFormatException($"the configuration cannot be read ({e.Message})");
+        }
+    }
+
+    /// <summary>What reading damaged MessagePack throws. ArgumentOutOfRange: the library's answer to a length of 2 GiB or more, which is a negative
+    /// one to it, and to an extension that is cut off.</summary>
+    internal static bool IsUnreadable(Exception e) => e is MessagePackSerializationException or EndOfStreamException or OverflowException or ArgumentOutOfRangeException;
+
+    // What the reader does not know it skips, and it skips what is nested by calling itself: a megabyte of nested arrays would end the process.
+    private static void RefuseDeepNesting(MessagePackReader reader)
+    {
+        Span<long> left = stackalloc long[NestedMax];
+        int depth = 0;
+        for (left[0] = 1; depth >= 0;)
+        {
+            if (left[depth]-- == 0)
+            {
+                depth--;
+                continue;
+            }
+            long inside = reader.NextMessagePackType switch
+            {
+                MessagePackType.Array => reader.ReadArrayHeader(),
+                MessagePackType.Map => 2L * reader.ReadMapHeader(),
+                _ => -1,
+            };
+            if (inside < 0) reader.Skip();
+            else if (++depth == NestedMax) throw new StateFormatException("the configuration is nested too deeply");
+            else left[depth] = inside;
+        }
+    }
 
     /// <summary>What both sides of a pair must agree on.</summary>
     public UInt128 Hash() => XxHash128.HashToUInt128(MessagePackSerializer.Serialize(this));

@@ -21,7 +21,7 @@ public static class Snapshot
             var reader = new MessagePackReader(snapshot);
             return ReadHeader(ref reader);
         }
-        catch (Exception e) when (e is MessagePackSerializationException or EndOfStreamException)
+        catch (Exception e) when (MachineConfig.IsUnreadable(e))
         {
             throw new StateFormatException($"the snapshot is damaged or truncated ({e.Message})");
         }
@@ -120,7 +120,7 @@ public static class Snapshot
             if (!reader.End) throw new StateFormatException("the snapshot has bytes after its end");
             board.AfterLoad();
         }
-        catch (Exception e) when (e is MessagePackSerializationException or EndOfStreamException or OverflowException)
+        catch (Exception e) when (MachineConfig.IsUnreadable(e))
         {
             throw new StateFormatException($"the snapshot is damaged or truncated ({e.Message})");
         }
@@ -198,12 +198,7 @@ public static class Snapshot
         if (reader.ReadArrayHeader() != 5 || reader.ReadString() != Magic) throw new StateFormatException("this is not an emu86 snapshot");
         int version = reader.ReadInt32();
         if (version != FormatVersion) throw new StateFormatException($"the snapshot has format version {version}, this program reads version {FormatVersion}");
-        MachineConfig config = MessagePackSerializer.Deserialize<MachineConfig>(ref reader);
-        if (config.Version != MachineConfig.CurrentVersion)
-        {
-            throw new StateFormatException($"the snapshot is of machine version {config.Version}, this program builds version {MachineConfig.CurrentVersion}");
-        }
-        return config;
+        return MachineConfig.Read(ref reader);
     }
 
     private static void ReadUnits(Board board, ref MessagePackReader reader)

@@ -91,7 +91,8 @@ public static class MessageCodec
             if (message is LogRecord record) record.Lsn = sequence;
             return message;
         }
-        catch (Exception e) when (e is MessagePackSerializationException or EndOfStreamException or OverflowException or InvalidOperationException)
+        // ArgumentOutOfRange: the library's answer to a length of 2 GiB or more, which is a negative one to it.
+        catch (Exception e) when (e is MessagePackSerializationException or EndOfStreamException or OverflowException or InvalidOperationException or ArgumentOutOfRangeException)
         {
             throw new ProtocolException($"a {type} message cannot be read: {e.Message}");
         }
@@ -198,7 +199,7 @@ public static class MessageCodec
         InputKind kind = (InputKind)r.ReadByte();
         if (!Enum.IsDefined(kind)) throw new ProtocolException($"an input of the unknown kind {(byte)kind}");
         InputEvent input = new(kind, r.ReadInt32(), r.ReadUInt64(), r.ReadUInt64(), Bytes(ref r));
-        return input.Data.Length <= InputEvent.DataBytesMax ? input : throw new ProtocolException($"an input of {input.Data.Length} bytes");
+        return input.Problem is { } problem ? throw new ProtocolException($"an input that cannot be: {problem}") : input;
     }
 
     // Fields: name, machine id, configuration hash, arbiter, disks (drive and id by turns).

@@ -107,6 +107,7 @@ public sealed class CloneReceiver(RunOptions options, Hello hello, ProtocolOptio
         if (begin.DiskSectors.Length != _disks.Length) throw new HostException($"the primary has {begin.DiskSectors.Length} drives, this program has {_disks.Length}");
         for (int n = 0; n < _disks.Length; n++)
         {
+            if (begin.DiskSectors[n] > long.MaxValue / 512) throw new HostException($"a disk of {begin.DiskSectors[n]} sectors is offered");
             long sectors = (long)begin.DiskSectors[n];
             if (sectors == 0 && options.Disks[n] is { } surplus) throw new HostException($"--{Drive(n)} {surplus.Path} is given here, but the primary's machine has no such disk");
             if (sectors == 0) continue;
@@ -148,7 +149,7 @@ public sealed class CloneReceiver(RunOptions options, Hello hello, ProtocolOptio
         SnapshotDisk disk = Disk(hashes.Disk);
         if (hashes.BlockBytes != SnapshotDisk.BlockBytes) throw new HostException($"disk blocks of {hashes.BlockBytes} bytes; this program has {SnapshotDisk.BlockBytes}");
         int count = hashes.Hashes.Length / 8;
-        if (hashes.FirstBlock + (ulong)count > (ulong)disk.BlockCount) throw new HostException("hashes of blocks behind the disk's end came");
+        if (count > disk.BlockCount || hashes.FirstBlock > (ulong)(disk.BlockCount - count)) throw new HostException("hashes of blocks behind the disk's end came");
         List<ulong> wanted = [];
         byte[] own = new byte[SnapshotDisk.BlockBytes];
         for (int i = 0; i < count; i++)
@@ -166,7 +167,7 @@ public sealed class CloneReceiver(RunOptions options, Hello hello, ProtocolOptio
     {
         SnapshotDisk disk = Disk(blocks.Disk);
         long lba = (long)blocks.FirstBlock * (SnapshotDisk.BlockBytes / 512);
-        if (blocks.Data.Length == 0 || blocks.Data.Length % 512 != 0 || lba < 0 || lba + blocks.Data.Length / 512 > disk.SectorCount) throw new HostException("a disk block came out of place");
+        if (blocks.FirstBlock > (ulong)disk.BlockCount || blocks.Data.Length == 0 || blocks.Data.Length % 512 != 0 || lba < 0 || lba + blocks.Data.Length / 512 > disk.SectorCount) throw new HostException("a disk block came out of place");
         if (_disks[blocks.Disk]!.Write(lba, blocks.Data.Span) != BlockResult.Ok) throw new HostException(_disks[blocks.Disk]!.LastError ?? $"the image of {Drive(blocks.Disk)} cannot be written");
     }
 

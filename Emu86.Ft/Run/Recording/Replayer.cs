@@ -1,10 +1,10 @@
 // The role --replay: runs a recording and says whether it was the same run.
 using System.Diagnostics;
+using Emu86.Cpu;
 using Emu86.Devices;
 using Emu86.Ft.Cli;
 using Emu86.Ft.Host;
 using Emu86.Ft.Replication;
-using MessagePack;
 
 namespace Emu86.Ft.Run.Recording;
 
@@ -149,14 +149,13 @@ public sealed class Replayer(RunOptions options)
     {
         try
         {
-            MachineConfig config = MessagePackSerializer.Deserialize<MachineConfig>(reader.Configuration);
-            if (config.Version != MachineConfig.CurrentVersion) throw new HostException($"--replay {_path}: the recording is of machine version {config.Version}, this program builds version {MachineConfig.CurrentVersion}");
+            MachineConfig config = MachineConfig.Read(reader.Configuration);
             if (config.Hash() != reader.Header.Machine.ConfigurationHash) throw new HostException($"--replay {_path}: the recording's configuration is damaged");
             return config;
         }
-        catch (MessagePackSerializationException e)
+        catch (StateFormatException e)
         {
-            throw new HostException($"--replay {_path}: the recording's configuration cannot be read: {e.Message}");
+            throw new HostException($"--replay {_path}: {e.Message}");
         }
     }
 
