@@ -69,7 +69,7 @@ public static class CommandLine
     // Replication
     private static readonly Option<string> Listen = Text("Replication", "--listen", "HOST:PORT", "Backup: where primaries connect (default 127.0.0.1:8686)");
     private static readonly Option<string> Backups = Text("Replication", "--backups", "HOST:PORT[,...]", "Primary: candidates in order of preference (default 127.0.0.1:8686)");
-    private static readonly Option<string> Arbiter = Text("Replication", "--arbiter", "file:PATH", "Where epochs are won (default: in the state directory); etcd:URL (not built yet)");
+    private static readonly Option<string> Arbiter = Text("Replication", "--arbiter", "ARBITER", "Where epochs are won: file:PATH or etcd:URL[,URL...] (default: in the state directory)");
     private static readonly Option<string> DiskMode = Text("Replication", "--disks", "MODE", "replicated (default); shared (not built yet)");
     private static readonly Option<ulong?> Heartbeat = Number("Replication", "--heartbeat", "MS", "Between heartbeats (default 20)");
     private static readonly Option<ulong?> FailureTimeout = Number("Replication", "--failure-timeout", "MS", "Silence after which the other side is taken as lost (default 200)");
@@ -153,11 +153,6 @@ public static class CommandLine
             if (option is Option<string> text && text != Append && p.GetValue(text) == "") throw new UsageException($"{option.Name} takes {option.HelpName}, not an empty text");
         }
         Values.OneOf("--disks", p.GetValue(DiskMode) ?? "replicated", "replicated", ("shared", "use replicated, with an image on each side"));
-        if (p.GetValue(Arbiter) is { } arbiter && !arbiter.StartsWith("file:", StringComparison.Ordinal))
-        {
-            if (arbiter.StartsWith("etcd:", StringComparison.Ordinal)) throw Values.NotYet("--arbiter etcd", "use file:PATH in a directory that both sides see");
-            throw new UsageException($"--arbiter takes file:PATH, not \"{arbiter}\"");
-        }
         var options = new RunOptions
         {
             Engine = Values.OneOf("--engine", p.GetValue(Engine) ?? "auto", "auto", "interpreter", "translator") switch
@@ -198,7 +193,7 @@ public static class CommandLine
             Status = p.GetValue(Status) is { } status ? Values.Endpoint("--status", status) : null,
             Listen = Values.Endpoint("--listen", p.GetValue(Listen) ?? "127.0.0.1:8686"),
             Backups = [.. (p.GetValue(Backups) ?? "127.0.0.1:8686").Split(',').Select(b => Values.Endpoint("--backups", b))],
-            Arbiter = p.GetValue(Arbiter)?["file:".Length..],
+            Arbiter = p.GetValue(Arbiter) is { } arbiter ? Values.Arbiter(arbiter) : null,
             HeartbeatMs = Milliseconds(p, Heartbeat, 20),
             FailureTimeoutMs = Milliseconds(p, FailureTimeout, 200),
             MaxLagMs = Milliseconds(p, MaxLag, 1000),

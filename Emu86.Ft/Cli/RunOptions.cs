@@ -118,7 +118,10 @@ public sealed record RunOptions
 
     public Endpoint Listen { get; init; } = new("127.0.0.1", 8686);
     public IReadOnlyList<Endpoint> Backups { get; init; } = [new("127.0.0.1", 8686)];
+
+    /// <summary>file:PATH or etcd:URL[,URL...]; null: a directory of this user.</summary>
     public string? Arbiter { get; init; }
+
     public int HeartbeatMs { get; init; } = 20;
     public int FailureTimeoutMs { get; init; } = 200;
     public int MaxLagMs { get; init; } = 1000;

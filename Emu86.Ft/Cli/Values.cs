@@ -1,6 +1,7 @@
 // Parsing of single option values; every mistake is a sentence.
 using System.Globalization;
 using Emu86.Ft.Host;
+using Emu86.Ft.Host.Etcd;
 
 namespace Emu86.Ft.Cli;
 
@@ -30,6 +31,14 @@ internal static class Values
             throw new UsageException($"{option} takes HOST:PORT, not \"{text}\"");
         }
         return new Endpoint(host.Length == 0 ? "127.0.0.1" : host, port);
+    }
+
+    /// <summary>file:PATH or etcd:URL[,URL…].</summary>
+    public static string Arbiter(string text)
+    {
+        if (text.StartsWith(EtcdAddress.Prefix, StringComparison.Ordinal)) return EtcdAddress.Parse("--arbiter", text).ToString();
+        bool good = text.StartsWith(FileArbiter.Prefix, StringComparison.Ordinal) && text.Length > FileArbiter.Prefix.Length;
+        return good ? text : throw new UsageException($"--arbiter takes file:PATH or etcd:URL, not \"{text}\"");
     }
 
     public static int Port(string option, string text)

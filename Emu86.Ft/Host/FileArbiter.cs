@@ -13,19 +13,34 @@ namespace Emu86.Ft.Host;
 /// process that was frozen for long must not find the name free that it is about to claim.</summary>
 public sealed partial class FileArbiter : IArbiter
 {
+    public const string Prefix = "file:";
+
     private const int ValueBytesMax = 64 << 10;
 
     private static readonly JsonSerializerOptions Json = new() { WriteIndented = true };
 
+    private readonly string _root;
     private readonly string _directory;
+    private readonly Guid _id;
 
+    /// <summary>Throws <see cref="HostException"/> when the directory cannot be used.</summary>
     /// <param name="path">The arbiter's directory; made when it is missing.</param>
     /// <param name="guest">The guest's name, the key.</param>
     public FileArbiter(string path, string guest)
     {
-        string full = Path.GetFullPath(path);
-        _directory = Path.Combine(full, Uri.EscapeDataString(guest));
-        Identity = $"file:{full}";
+        _root = Path.GetFullPath(path);
+        _directory = Path.Combine(_root, Uri.EscapeDataString(guest));
+        try
+        {
+            Directory.CreateDirectory(_root);
+            if (!File.Exists(IdentityFile)) Place(_root, IdentityFile, $"{Guid.NewGuid():N}\n");
+            _id = ReadIdentity();
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArbiterFileException)
+        {
+            throw new HostException($"the arbiter {_root} cannot be used: {e.Message}");
+        }
+        Identity = $"{_id:N} {Prefix}{_root}";
     }
 
     public string Identity { get; }
@@ -39,9 +54,11 @@ public sealed partial class FileArbiter : IArbiter
     {
         try
         {
+            if (ReadIdentity() != _id) throw new ArbiterFileException("it is another directory than at the start; is its storage mounted?");
             Directory.CreateDirectory(_directory);
             while (true)
             {
+                Refresh();
                 ulong version = LatestVersion();
                 ArbiterValue? current = version == 0 ? null : Read(version);
                 ArbiterVerdict verdict = ArbiterRules.Decide(current, request, out ArbiterValue? next);
@@ -55,10 +72,13 @@ public sealed partial class FileArbiter : IArbiter
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArbiterFileException)
         {
-            Problem = $"the arbiter {_directory} cannot be used: {e.Message}";
+            Problem = $"the arbiter {_root} cannot be used: {e.Message}";
             return new(request.Id, ArbiterVerdict.Unavailable, null);
         }
     }
+
+    // Made once and for ever: tells this directory from one of the same path on another host. No guest's directory has a plus.
+    private string IdentityFile => Path.Combine(_root, "identity+");
 
     private static string Name(ulong version) => version.ToString("D20");
 
@@ -92,10 +112,27 @@ public sealed partial class FileArbiter : IArbiter
 
     private bool TryWrite(ulong version, ArbiterValue value)
     {
-        string own = Path.Combine(_directory, $"claim-{value.Owner:N}-{Guid.NewGuid():N}");
-        string target = Path.Combine(_directory, Name(version));
         string json = JsonSerializer.Serialize(value, Json);
         string text = $"{json}\nxxh3 {Checksum(json)}\n";
+        // An equal text is a claim of this owner to the same effect: it counts as this one.
+        return Place(_directory, Path.Combine(_directory, Name(version)), text) == text;
+    }
+
+    private Guid ReadIdentity() =>
+        Guid.TryParseExact(File.ReadAllText(IdentityFile, Encoding.UTF8).Trim(), "N", out Guid id) ? id : throw new ArbiterFileException($"{IdentityFile} is damaged");
+
+    // An NFS client answers for a while from what it remembers of a directory; about one that it has changed it asks the server.
+    private void Refresh()
+    {
+        string probe = Path.Combine(_directory, $"probe-{Guid.NewGuid():N}");
+        File.Create(probe).Dispose();
+        File.Delete(probe);
+    }
+
+    /// <summary>Gives a whole, durable file the name if nothing has it; returns what stands under the name.</summary>
+    private static string Place(string directory, string target, string text)
+    {
+        string own = Path.Combine(directory, $"claim-{Guid.NewGuid():N}");
         try
         {
             using (FileStream file = new(own, FileMode.CreateNew, FileAccess.Write))
@@ -104,10 +141,9 @@ public sealed partial class FileArbiter : IArbiter
                 file.Flush(flushToDisk: true);
             }
             int error = Link(own, target) == 0 ? 0 : Marshal.GetLastPInvokeError();
-            SyncDirectory();
+            SyncDirectory(directory);
             // The result of link may be wrong when its answer was repeated; what stands under the name is not.
-            // An equal text is a claim of this owner to the same effect: it counts as this one.
-            if (File.Exists(target)) return File.ReadAllText(target, Encoding.UTF8) == text;
+            if (File.Exists(target)) return File.ReadAllText(target, Encoding.UTF8);
             throw new IOException($"link to {target} failed: {Marshal.GetPInvokeErrorMessage(error)}");
         }
         finally
@@ -119,14 +155,14 @@ public sealed partial class FileArbiter : IArbiter
     private static string Checksum(string text) => XxHash3.HashToUInt64(Encoding.UTF8.GetBytes(text)).ToString("x16");
 
     // A name that a crash takes back would let a second claim win.
-    private void SyncDirectory()
+    private static void SyncDirectory(string directory)
     {
-        int handle = Open(_directory, 0);
-        if (handle < 0) throw new IOException($"{_directory} cannot be opened: {Marshal.GetPInvokeErrorMessage(Marshal.GetLastPInvokeError())}");
+        int handle = Open(directory, 0);
+        if (handle < 0) throw new IOException($"{directory} cannot be opened: {Marshal.GetPInvokeErrorMessage(Marshal.GetLastPInvokeError())}");
         int result = Fsync(handle);
         int error = Marshal.GetLastPInvokeError();
         _ = Close(handle);
-        if (result != 0) throw new IOException($"{_directory} cannot be made durable: {Marshal.GetPInvokeErrorMessage(error)}");
+        if (result != 0) throw new IOException($"{directory} cannot be made durable: {Marshal.GetPInvokeErrorMessage(error)}");
     }
 
     [LibraryImport("libc", EntryPoint = "link", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]

@@ -59,7 +59,7 @@ public readonly record struct ArbiterAnswer(ulong RequestId, ArbiterVerdict Verd
 /// with <see cref="Problem"/> saying why.</summary>
 public interface IArbiter
 {
-    /// <summary>Compared in the handshake: two sides with different arbiters would both win.</summary>
+    /// <summary>Compared in the handshake up to the first space: two sides with different arbiters would both win. Behind it stands where this side finds it.</summary>
     string Identity { get; }
 
     /// <summary>Why the last answer was Unavailable, as a sentence; null after another answer.</summary>

@@ -7,7 +7,7 @@ public sealed record DiskIdentity(string Drive, Guid Id);
 /// <param name="Name">The guest's name, the arbiter's key.</param>
 /// <param name="MachineId">Made at power-on; a restart of the same guest name has another.</param>
 /// <param name="ConfigurationHash">Of everything that the guest could notice, and of the protocol's times.</param>
-/// <param name="Arbiter">Identity of the arbiter: two sides that ask different ones would both win.</param>
+/// <param name="Arbiter">Identity of the arbiter, and behind a space where this side finds it: two sides that ask different ones would both win.</param>
 /// <param name="Disks">In board order. Empty for a shared disk, which has one copy.</param>
 public sealed record MachineIdentity(string Name, Guid MachineId, UInt128 ConfigurationHash, string Arbiter, IReadOnlyList<DiskIdentity> Disks)
 {
@@ -19,7 +19,7 @@ public sealed record MachineIdentity(string Name, Guid MachineId, UInt128 Config
     /// was given are compared by the driver when the configuration arrives.</summary>
     public string? RefuseClone(string name, string arbiter) =>
         name != Name ? $"this backup waits for the guest '{name}', not for '{Name}'"
-        : arbiter != Arbiter ? $"this backup uses the arbiter {arbiter}, the primary uses {Arbiter}; both must use the same one"
+        : arbiter.Split(' ')[0] != Arbiter.Split(' ')[0] ? $"this backup uses the arbiter {arbiter}, the primary uses {Arbiter}; both must use the same one"
         : null;
 
     /// <summary>What a backup that replays <paramref name="replayed"/> says to a primary that wants to go on: a sentence, or null.</summary>

@@ -12,7 +12,6 @@ namespace Emu86.Ft.Run;
 /// <summary>The guest's owner at its arbiter for as long as the run lasts.</summary>
 internal sealed class SoleOwner : IDisposable
 {
-    private const string FilePrefix = "file:";
     private const int TriesMax = 5;
     private const long AnswerUs = 1_000_000;
 
@@ -21,7 +20,8 @@ internal sealed class SoleOwner : IDisposable
 
     private readonly RunOptions _options;
     private readonly Report _report;
-    private readonly FileArbiter _arbiter;
+    private readonly IArbiter _arbiter;
+    private readonly string _address;
     private readonly TlsIdentity? _tls;
     private readonly OwnerListener _listener;
     private readonly DiskSideFile?[] _sides;
@@ -34,9 +34,8 @@ internal sealed class SoleOwner : IDisposable
         DiskSideFile known = sides.First(s => s is not null)!;
         (_options, _report, _sides) = (options, report, sides);
         Guest = options.Name == new RunOptions().Name ? known.Guest ?? options.Name : options.Name;
-        string path = options.Arbiter
-            ?? (known.Arbiter is { } identity && identity.StartsWith(FilePrefix, StringComparison.Ordinal) ? identity[FilePrefix.Length..] : Path.Combine(StateDirectories.Of(options), "arbiter"));
-        _arbiter = new FileArbiter(path, Guest);
+        _address = Arbiters.AddressOf(options, known.Arbiter);
+        _arbiter = Arbiters.Open(_address, Guest, wait: null);
         _tls = TlsIdentity.Of(options);
         _listener = new OwnerListener(_self, OwnHost, _tls, report.Say, () => HostClock.NowUs - Volatile.Read(ref _turnUs) < 2 * GapUs);
         _value = new ArbiterValue(0, _self, _listener.Address, GuestState.Live, [], DiskCopies.Names(options));
@@ -86,7 +85,7 @@ internal sealed class SoleOwner : IDisposable
         long now = HostClock.NowUs, gap = now - _turnUs;
         Volatile.Write(ref _turnUs, now);
         if (gap < GapUs || IsLost) return;
-        ArbiterValue? current = _arbiter.Ask(new(0, ArbiterRequestKind.Read, 0, null)).Current;
+        ArbiterValue? current = Answer(new(0, ArbiterRequestKind.Read, 0, null)).Current;
         if (current is null || (current.Epoch == Epoch && current.Owner == _self)) return;
         IsLost = true;
         _report.Say($"halted, epoch {current.Epoch} belongs to another");
@@ -97,11 +96,15 @@ internal sealed class SoleOwner : IDisposable
     public void End()
     {
         if (IsLost) return;
-        ArbiterAnswer answer = _arbiter.Ask(new(0, ArbiterRequestKind.Update, Epoch, _value with { State = GuestState.Off }));
+        ArbiterAnswer answer = Answer(new(0, ArbiterRequestKind.Update, Epoch, _value with { State = GuestState.Off }));
         if (answer.Verdict == ArbiterVerdict.Unavailable) _report.Say($"the guest's end could not be recorded: {_arbiter.Problem}");
     }
 
-    public void Dispose() => _listener.Dispose();
+    public void Dispose()
+    {
+        _listener.Dispose();
+        (_arbiter as IDisposable)?.Dispose();
+    }
 
     private static DiskSideFile? Read(string image)
     {
@@ -139,9 +142,11 @@ internal sealed class SoleOwner : IDisposable
         throw new HostException($"others win the epochs of the guest '{Guest}' all the time; it seems to be started in several places");
     }
 
+    private ArbiterAnswer Answer(ArbiterRequest request) => _arbiter.AskAsync(request, CancellationToken.None).GetAwaiter().GetResult();
+
     private ArbiterAnswer Ask(ArbiterRequest request)
     {
-        ArbiterAnswer answer = _arbiter.Ask(request);
+        ArbiterAnswer answer = Answer(request);
         return answer.Verdict != ArbiterVerdict.Unavailable ? answer : throw new HostException(_arbiter.Problem ?? "the arbiter cannot be reached");
     }
 
@@ -149,7 +154,7 @@ internal sealed class SoleOwner : IDisposable
     private void MarkCurrent(int drive)
     {
         if (_options.Disks[drive] is not { ReadOnly: false } disk) return;
-        var side = new DiskSideFile(_sides[drive]?.DiskId ?? Guid.NewGuid(), DiskCopies.Name(disk.Path), Epoch, DiskCopyState.Current) { Guest = Guest, Arbiter = _arbiter.Identity };
+        var side = new DiskSideFile(_sides[drive]?.DiskId ?? Guid.NewGuid(), DiskCopies.Name(disk.Path), Epoch, DiskCopyState.Current) { Guest = Guest, Arbiter = _address };
         try
         {
             side.Write(disk.Path);

@@ -19,7 +19,9 @@ public sealed class BadInputTests
     [InlineData("--boot x", "--boot takes c, n,")]
     [InlineData("--display big", "--display takes none,")]
     [InlineData("--disks few", "--disks takes replicated,")]
-    [InlineData("--arbiter zookeeper:x", "--arbiter takes file:PATH")]
+    [InlineData("--arbiter zookeeper:x", "--arbiter takes file:PATH or etcd:URL")]
+    [InlineData("--arbiter file:", "--arbiter takes file:PATH or etcd:URL")]
+    [InlineData("--arbiter etcd:127.0.0.1:2379", "--arbiter takes etcd:URL")]
     [InlineData("--hda ,readonly", "--hda takes PATH")]
     [InlineData("--save-snapshot @5", "--save-snapshot takes FILE")]
     [InlineData("--save-snapshot f@20 --stop-at 10", "behind --stop-at 10")]
@@ -74,7 +76,6 @@ public sealed class BadInputTests
     [InlineData("--display text")]
     [InlineData("--display vnc:127.0.0.1:5900")]
     [InlineData("--disks shared")]
-    [InlineData("--arbiter etcd:http://127.0.0.1:2379")]
     [InlineData("--rejoin")]
     [InlineData("--cluster etcd:http://127.0.0.1:2379,name=a")]
     [InlineData("--replicas 2")]
@@ -120,10 +121,10 @@ public sealed class BadInputTests
     [Fact]
     public void A_mistake_is_a_JSON_line_when_events_are()
     {
-        (int exitCode, string errors) = Parse(["--log-format", "json", "--rejoin"]);
+        (int exitCode, string errors) = Parse(["--log-format", "json", "--quorum", "1"]);
         Assert.Equal(2, exitCode);
         using var line = System.Text.Json.JsonDocument.Parse(errors);
-        Assert.StartsWith("--rejoin is not supported yet", line.RootElement.GetProperty("event").GetString());
+        Assert.StartsWith("--quorum is not supported yet", line.RootElement.GetProperty("event").GetString());
     }
 
     // Memory full of zeros: ADD [BX+SI],AL up to the segment's end, where the fetch faults.

@@ -80,6 +80,30 @@ public sealed class ArbiterTests : IDisposable
     }
 
     [Fact]
+    public void A_directory_that_is_no_longer_the_same_gives_no_answer()
+    {
+        FileArbiter arbiter = new(_directory, "guest");
+        arbiter.Ask(new(1, ArbiterRequestKind.Start, 0, Value(1, A)));
+        string away = _directory + "-away";
+        Directory.Move(_directory, away);
+        Assert.Equal(ArbiterVerdict.Unavailable, arbiter.Ask(new(2, ArbiterRequestKind.Read, 0, null)).Verdict);
+        Assert.NotEqual(arbiter.Identity, new FileArbiter(_directory, "guest").Identity);
+        Assert.Equal(ArbiterVerdict.Unavailable, arbiter.Ask(new(3, ArbiterRequestKind.Claim, 1, Value(2, A))).Verdict);
+        Assert.Contains("is its storage mounted?", arbiter.Problem);
+        Directory.Delete(_directory, recursive: true);
+        Directory.Move(away, _directory);
+        Assert.Equal(ArbiterVerdict.Done, arbiter.Ask(new(4, ArbiterRequestKind.Claim, 1, Value(2, A))).Verdict);
+    }
+
+    [Fact]
+    public void Of_two_arbiters_the_identity_is_compared_and_not_where_a_side_finds_it()
+    {
+        MachineIdentity machine = new("guest", A, 1, "1234 file:/a", []);
+        Assert.Null(machine.RefuseClone("guest", "1234 file:/b"));
+        Assert.Contains("uses the arbiter 5678 file:/a, the primary uses 1234 file:/a", machine.RefuseClone("guest", "5678 file:/a"));
+    }
+
+    [Fact]
     public void A_side_file_comes_back_and_a_damaged_one_says_so()
     {
         Directory.CreateDirectory(_directory);

@@ -138,7 +138,7 @@ public sealed class CloneReceiver(RunOptions options, Hello hello, ProtocolOptio
     private Guid DiskId(int n) => hello.Machine.Disks.FirstOrDefault(d => d.Drive == Drive(n) || d == Recording.RecordingDisks.IdentityOf(n, isReadOnly: true, d.Id))?.Id ?? throw new HostException($"the primary does not name the identity of its disk {Drive(n)}");
 
     private DiskSideFile SideFile(int n, DiskCopyState state) =>
-        new(DiskId(n), DiskCopies.Name(options.Disks[n]!.Path), hello.Epoch, state) { Guest = hello.Machine.Name, Arbiter = hello.Machine.Arbiter };
+        new(DiskId(n), DiskCopies.Name(options.Disks[n]!.Path), hello.Epoch, state) { Guest = hello.Machine.Name, Arbiter = Arbiters.AddressOf(options) };
 
     private SnapshotDisk Disk(int n) =>
         Problem is not null ? throw new HostException(Problem)

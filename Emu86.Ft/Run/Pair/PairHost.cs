@@ -4,6 +4,7 @@ using System.Net.Sockets;
 using System.Security.Cryptography;
 using Emu86.Ft.Cli;
 using Emu86.Ft.Host;
+using Emu86.Ft.Host.Etcd;
 using Emu86.Ft.Host.Links;
 using Emu86.Ft.Replication;
 
@@ -53,7 +54,7 @@ internal sealed class PairHost : IDisposable
         Protocol = ProtocolOptions.For(options.HeartbeatMs, options.FailureTimeoutMs, options.MaxLagMs) with { HashEveryNs = (ulong)options.HashEveryMs * 1_000_000 };
         if (Protocol.Problem is { } problem) throw new HostException(problem, ExitCode.Usage);
         StateDirectory = StateDirectories.Of(options);
-        _arbiter = new FileArbiter(options.Arbiter ?? Path.Combine(StateDirectory, "arbiter"), options.Name);
+        _arbiter = Arbiters.Open(Arbiters.AddressOf(options), options.Name, Report.Say);
         Heartbeats = NewHeartbeats(isBackup ? Addresses.Listen : Addresses.PrimaryHeartbeats);
         Owner = new OwnerListener(Self, Addresses.OwnHost, Tls, Report.Say, () => HostClock.NowUs - Volatile.Read(ref _lastTurnUs) < 10 * Protocol.FailureTimeoutUs);
     }
@@ -81,6 +82,13 @@ internal sealed class PairHost : IDisposable
     public Guid Self { get; } = Guid.NewGuid();
 
     public string ArbiterIdentity => _arbiter.Identity;
+
+    /// <summary>Does what a claim does, without claiming anything.</summary>
+    public void RehearseClaim()
+    {
+        if (_arbiter is EtcdArbiter etcd) etcd.RehearseAsync(_ended.Token).GetAwaiter().GetResult();
+        else Rehearsal.ClaimAnEpoch(this);
+    }
 
     /// <summary>Who hears of what happens now.</summary>
     public ICoreEvents? Events { get; set; }
@@ -170,9 +178,15 @@ internal sealed class PairHost : IDisposable
     /// <summary>Asks the owner recorded in the arbiter whether it lives; the answer comes as an event.</summary>
     public void ProbeOwner(string address)
     {
-        Task.Run(() =>
+        Task.Run(async () =>
         {
-            ArbiterValue? value = ReadArbiter();
+            ArbiterAnswer answer;
+            while ((answer = await _arbiter.AskAsync(new(0, ArbiterRequestKind.Read, 0, null), _ended.Token)).Verdict != ArbiterVerdict.Done)
+            {
+                SayArbiter(answer);
+                await Task.Delay(TimeSpan.FromMicroseconds(Protocol.ArbiterRetryUs), _ended.Token);
+            }
+            ArbiterValue? value = answer.Current;
             bool answers = value is not null && value.OwnerAddress == address
                 && OwnerListener.MayLive(OwnerListener.Ask(address, value.Owner, 5 * Protocol.FailureTimeoutUs, Tls));
             Queue.Post(() => Events!.OwnerProbed(answers));
@@ -207,6 +221,7 @@ internal sealed class PairHost : IDisposable
         }
         Heartbeats.Dispose();
         Owner.Dispose();
+        (_arbiter as IDisposable)?.Dispose();
     }
 
     // Only a backup has a port that others must know.
@@ -220,16 +235,19 @@ internal sealed class PairHost : IDisposable
             // A file system that hangs: the core asks again, and the late answer is no longer the latest.
             Task first = await Task.WhenAny(asked, Task.Delay(TimeSpan.FromSeconds(2), _ended.Token));
             ArbiterAnswer answer = first == asked ? await asked : new(request.Id, ArbiterVerdict.Unavailable, null);
-            if (answer.Verdict == ArbiterVerdict.Unavailable && _arbiter.Problem is { } problem) SayOnce(problem);
+            SayArbiter(answer);
             Queue.Post(() => Events!.Answered(answer));
         });
     }
 
     private string? _said;
 
-    private void SayOnce(string problem)
+    // A problem once, and once that it is over.
+    private void SayArbiter(in ArbiterAnswer answer)
     {
-        if (Interlocked.Exchange(ref _said, problem) != problem) Report.Say(problem);
+        string? problem = answer.Verdict == ArbiterVerdict.Unavailable ? _arbiter.Problem ?? _said : null;
+        string? said = Interlocked.Exchange(ref _said, problem);
+        if (said != problem) Report.Say(problem ?? "the arbiter answers again");
     }
 
     /// <param name="channel">To the other side.</param>

@@ -84,7 +84,7 @@ internal sealed class PrimaryDisks : IDisposable
     public static (PrimaryDisks Disks, IReadOnlyList<DiskIdentity> Ids) Open(RunOptions options, PairHost host)
     {
         ArbiterValue? value = host.ReadArbiter();
-        var disks = new PrimaryDisks(options, host.ArbiterIdentity);
+        var disks = new PrimaryDisks(options, Arbiters.AddressOf(options));
         var ids = new List<DiskIdentity>();
         for (int n = 0; n < disks._images.Length; n++)
         {
