@@ -70,6 +70,7 @@ public static class CommandLine
     private static readonly Option<string> Listen = Text("Replication", "--listen", "HOST:PORT", "Backup: where primaries connect (default 127.0.0.1:8686)");
     private static readonly Option<string> Backups = Text("Replication", "--backups", "HOST:PORT[,...]", "Primary: candidates in order of preference (default 127.0.0.1:8686)");
     private static readonly Option<string> Arbiter = Text("Replication", "--arbiter", "ARBITER", "Where epochs are won: file:PATH or etcd:URL[,URL...] (default: in the state directory)");
+    private static readonly Option<bool> Rejoin = Flag("Replication", "--rejoin", "A side that lost discards its guest and becomes a candidate on --listen");
     private static readonly Option<string> DiskMode = Text("Replication", "--disks", "MODE", "replicated (default); shared (not built yet)");
     private static readonly Option<ulong?> Heartbeat = Number("Replication", "--heartbeat", "MS", "Between heartbeats (default 20)");
     private static readonly Option<ulong?> FailureTimeout = Number("Replication", "--failure-timeout", "MS", "Silence after which the other side is taken as lost (default 200)");
@@ -92,7 +93,6 @@ public static class CommandLine
         Later("Roles", "--bisect", "FILE", "Find the first differing instruction of a divergence", "narrow it down with --replay FILE --until COUNT --print-hash");
         Later("Machine", "--cdrom", "PATH", "CD-ROM drive", "attach the image read-only as a disk: --hdb PATH,readonly");
         Later("Machine", "--fda", "PATH", "Floppy drive", "boot from a disk image (--hda) or a kernel (--kernel)");
-        Later("Replication", "--rejoin", null, "A side that lost becomes a backup again", "start the program again with --backup");
         Later("Replication", "--cluster", "etcd:URL", "Find candidates in etcd", "name the candidates with --backups HOST:PORT,HOST:PORT");
         Later("Replication", "--replicas", "N", "Number of backups at a time", "leave it out: there is one backup at a time, and --backups may name several candidates");
         Later("Replication", "--quorum", "N", "Backups that must acknowledge an output", "leave it out: the one backup acknowledges every output");
@@ -194,6 +194,7 @@ public static class CommandLine
             Listen = Values.Endpoint("--listen", p.GetValue(Listen) ?? "127.0.0.1:8686"),
             Backups = [.. (p.GetValue(Backups) ?? "127.0.0.1:8686").Split(',').Select(b => Values.Endpoint("--backups", b))],
             Arbiter = p.GetValue(Arbiter) is { } arbiter ? Values.Arbiter(arbiter) : null,
+            Rejoin = p.GetValue(Rejoin),
             HeartbeatMs = Milliseconds(p, Heartbeat, 20),
             FailureTimeoutMs = Milliseconds(p, FailureTimeout, 200),
             MaxLagMs = Milliseconds(p, MaxLag, 1000),
@@ -219,6 +220,7 @@ public static class CommandLine
         if (options.MakeCerts is null && p.GetValue(CertName) is not null) throw new UsageException("--cert-name goes with --make-certs");
         if (options.Tls is not null && options.Role is Role.Replay or Role.Demo or Role.Switch or Role.MakeCerts) throw new UsageException("--tls-cert, --tls-key and --tls-ca go with a role that has a status port or a partner");
         options = Snapshots(options, p.GetValue(SaveSnapshot));
+        if (options.Rejoin && options.Role is not (Role.Primary or Role.Backup)) throw new UsageException("--rejoin goes with --primary or --backup");
         if (p.GetValue(Mac) is { } mac) options = options with { Mac = Values.Mac(mac) };
         if (p.GetValue(Net) is { } net) options = Values.Net(options, net);
         if (p.GetValue(Clock) is { } clock) options = Values.Clock(options, clock);
@@ -297,11 +299,8 @@ public static class CommandLine
             },
         });
 
-    private static void Later(string group, string name, string? value, string description, string instead)
-    {
-        description += " (not built yet)";
-        NotBuilt.Add((value is null ? Flag(group, name, description) : Text(group, name, value, description), instead));
-    }
+    private static void Later(string group, string name, string value, string description, string instead) =>
+        NotBuilt.Add((Text(group, name, value, description + " (not built yet)"), instead));
 
     private static T Row<T>(string group, T option) where T : Option
     {

@@ -122,6 +122,9 @@ public sealed record RunOptions
     /// <summary>file:PATH or etcd:URL[,URL...]; null: a directory of this user.</summary>
     public string? Arbiter { get; init; }
 
+    /// <summary>A side that lost becomes a candidate instead of ending.</summary>
+    public bool Rejoin { get; init; }
+
     public int HeartbeatMs { get; init; } = 20;
     public int FailureTimeoutMs { get; init; } = 200;
     public int MaxLagMs { get; init; } = 1000;

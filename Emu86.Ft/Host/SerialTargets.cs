@@ -28,7 +28,7 @@ public static class SerialTargets
     public static ISerialTarget Open(string target, Action<string> say)
     {
         if (target == "null") return new NullSerial();
-        if (target == "stdio") return new StreamSerial(Console.OpenStandardOutput(), Console.OpenStandardInput(), null);
+        if (target == "stdio") return new StreamSerial(Console.OpenStandardOutput(), null, null) { Listens = StandardInput.DeliverTo };
         if (target.StartsWith("file:", StringComparison.Ordinal))
         {
             if (target.Length == 5) throw new UsageException($"--serial takes file:PATH, not \"{target}\"");
@@ -85,6 +85,9 @@ public static class SerialTargets
         private int _count;
         private bool _broken;
 
+        /// <summary>Input that outlives this cable; null when it has its own or none.</summary>
+        public Action<Action<byte[]>?>? Listens { get; init; }
+
         // A reader that has gone is no failure.
         public bool HasFailed => _broken && failed is not null;
 
@@ -113,6 +116,7 @@ public static class SerialTargets
 
         public void Start(Action<byte[]> typed)
         {
+            Listens?.Invoke(typed);
             if (input is null) return;
             var thread = new Thread(() => Read(input, typed)) { IsBackground = true, Name = "serial input" };
             thread.Start();
@@ -120,6 +124,7 @@ public static class SerialTargets
 
         public void Dispose()
         {
+            Listens?.Invoke(null);
             Flush();
             try
             {

@@ -394,7 +394,7 @@ public sealed class BackupCore
 
     private void Superseded(string why)
     {
-        if (_start.Rejoin) Forget(why);
+        if (_start.Rejoin) Forget($"halted, {why}");
         else Exit(3, $"halted, {why}");
     }
 

@@ -47,6 +47,7 @@ internal sealed class BackupDriver : ICoreEvents
             Name = host.Options.Name,
             ArbiterIdentity = host.ArbiterIdentity,
             OwnDisks = DiskCopies.Names(host.Options),
+            Rejoin = host.Options.Rejoin,
         }, HostClock.NowUs);
         host.Events = this;
     }
@@ -78,7 +79,10 @@ internal sealed class BackupDriver : ICoreEvents
         _live = primary;
         int code = primary.Run();
         foreach (SnapshotDisk? disk in _clone.Disks) disk?.Flush();
-        PairRoles.PrintHash(_host.Options, _machine!);
+        if (!Rejoining.Follows(_host.Options, code)) PairRoles.PrintHash(_host.Options, _machine!);
+        // The process may go on, as a candidate.
+        _machine!.Dispose();
+        _clone.Dispose();
         return code;
     }
 

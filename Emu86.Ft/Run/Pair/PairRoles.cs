@@ -7,7 +7,7 @@ using Emu86.Ft.Replication;
 
 namespace Emu86.Ft.Run.Pair;
 
-/// <summary>Starts either side of a pair.</summary>
+/// <summary>Runs either side of a pair, until it ends or has lost.</summary>
 public static class PairRoles
 {
     public static int RunPrimary(RunOptions options)
@@ -37,7 +37,7 @@ public static class PairRoles
         int code = driver.Run();
         disks.Flush();
         if (options is { SaveSnapshot: { } save, SaveSnapshotAt: null } && code != ExitCode.HaltedByOther) SnapshotFile.Write("--save-snapshot", save, machine);
-        PrintHash(options, machine);
+        if (!Rejoining.Follows(options, code)) PrintHash(options, machine);
         return code;
     }
 
