@@ -70,6 +70,7 @@ public static class CommandLine
     private static readonly Option<string> Listen = Text("Replication", "--listen", "HOST:PORT", "Backup: where primaries connect (default 127.0.0.1:8686)");
     private static readonly Option<string> Backups = Text("Replication", "--backups", "HOST:PORT[,...]", "Primary: candidates in order of preference (default 127.0.0.1:8686)");
     private static readonly Option<string> Arbiter = Text("Replication", "--arbiter", "ARBITER", "Where epochs are won: file:PATH or etcd:URL[,URL...] (default: in the state directory)");
+    private static readonly Option<string> Cluster = Text("Replication", "--cluster", "etcd:URL[,...][,name=GUEST]", "Candidates register in etcd, a live side chooses the least loaded; implies --arbiter etcd:URL and --rejoin");
     private static readonly Option<bool> Rejoin = Flag("Replication", "--rejoin", "A side that lost discards its guest and becomes a candidate on --listen");
     private static readonly Option<string> DiskMode = Text("Replication", "--disks", "MODE", "replicated (default); shared (not built yet)");
     private static readonly Option<ulong?> Heartbeat = Number("Replication", "--heartbeat", "MS", "Between heartbeats (default 20)");
@@ -93,7 +94,6 @@ public static class CommandLine
         Later("Roles", "--bisect", "FILE", "Find the first differing instruction of a divergence", "narrow it down with --replay FILE --until COUNT --print-hash");
         Later("Machine", "--cdrom", "PATH", "CD-ROM drive", "attach the image read-only as a disk: --hdb PATH,readonly");
         Later("Machine", "--fda", "PATH", "Floppy drive", "boot from a disk image (--hda) or a kernel (--kernel)");
-        Later("Replication", "--cluster", "etcd:URL", "Find candidates in etcd", "name the candidates with --backups HOST:PORT,HOST:PORT");
         Later("Replication", "--replicas", "N", "Number of backups at a time", "leave it out: there is one backup at a time, and --backups may name several candidates");
         Later("Replication", "--quorum", "N", "Backups that must acknowledge an output", "leave it out: the one backup acknowledges every output");
         Later("Replication", "--disk-reads", "SIDE", "primary or backup: who reads a shared disk", "leave it out: each side reads its own image");
@@ -220,7 +220,8 @@ public static class CommandLine
         if (options.MakeCerts is null && p.GetValue(CertName) is not null) throw new UsageException("--cert-name goes with --make-certs");
         if (options.Tls is not null && options.Role is Role.Replay or Role.Demo or Role.Switch or Role.MakeCerts) throw new UsageException("--tls-cert, --tls-key and --tls-ca go with a role that has a status port or a partner");
         options = Snapshots(options, p.GetValue(SaveSnapshot));
-        if (options.Rejoin && options.Role is not (Role.Primary or Role.Backup)) throw new UsageException("--rejoin goes with --primary or --backup");
+        if (p.GetValue(Cluster) is { } cluster) options = Values.Cluster(options, cluster, isNamed: p.GetValue(Name) is not null, isListed: p.GetValue(Backups) is not null);
+        if (options.Rejoin && options.Role is not (Role.Primary or Role.Backup)) throw new UsageException("--rejoin and --cluster go with --primary or --backup");
         if (p.GetValue(Mac) is { } mac) options = options with { Mac = Values.Mac(mac) };
         if (p.GetValue(Net) is { } net) options = Values.Net(options, net);
         if (p.GetValue(Clock) is { } clock) options = Values.Clock(options, clock);

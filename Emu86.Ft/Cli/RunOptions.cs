@@ -122,6 +122,9 @@ public sealed record RunOptions
     /// <summary>file:PATH or etcd:URL[,URL...]; null: a directory of this user.</summary>
     public string? Arbiter { get; init; }
 
+    /// <summary>etcd:URL[,URL...] where candidates are registered; null: only those of <see cref="Backups"/>.</summary>
+    public string? Cluster { get; init; }
+
     /// <summary>A side that lost becomes a candidate instead of ending.</summary>
     public bool Rejoin { get; init; }
 

@@ -41,6 +41,22 @@ internal static class Values
         return good ? text : throw new UsageException($"--arbiter takes file:PATH or etcd:URL, not \"{text}\"");
     }
 
+    /// <summary>etcd:URL[,URL…][,name=GUEST], with what it implies.</summary>
+    /// <param name="options">What was given otherwise.</param>
+    /// <param name="text">The option's value.</param>
+    /// <param name="isNamed">--name was given.</param>
+    /// <param name="isListed">--backups was given: those come first.</param>
+    public static RunOptions Cluster(RunOptions options, string text, bool isNamed, bool isListed)
+    {
+        const string key = "name=";
+        string[] names = [.. text.Split(',').Where(p => p.StartsWith(key, StringComparison.Ordinal))];
+        if (names.Length > 1 || names is [key]) throw new UsageException($"--cluster takes etcd:URL[,URL...][,name=GUEST], not \"{text}\"");
+        string name = names.Length == 0 ? options.Name : names[0][key.Length..];
+        if (isNamed && name != options.Name) throw new UsageException($"--name {options.Name} and --cluster with name={name} name different guests; give one name");
+        string address = EtcdAddress.Parse("--cluster", string.Join(',', text.Split(',').Where(p => !p.StartsWith(key, StringComparison.Ordinal)))).ToString();
+        return options with { Cluster = address, Arbiter = options.Arbiter ?? address, Name = name, Rejoin = true, Backups = isListed ? options.Backups : [] };
+    }
+
     public static int Port(string option, string text)
     {
         bool hex = text.StartsWith("0x", StringComparison.OrdinalIgnoreCase);

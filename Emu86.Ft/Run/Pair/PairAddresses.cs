@@ -32,7 +32,9 @@ internal sealed record PairAddresses(IPEndPoint Listen, IReadOnlyList<Peer> Cand
         }
         string own = isFar ? options.Listen.Host : far is not null ? Addresses.LocalTowards(far.At, "--backups").ToString() : "127.0.0.1";
         if (isFar || far is not null) tls!.RequireName(own);
-        IPAddress heartbeats = (candidates[0].At.AddressFamily, far is null) switch
+        // Hosts of a cluster are like this one: it is told to them by --listen.
+        IPEndPoint partner = candidates.Length > 0 ? candidates[0].At : listen;
+        IPAddress heartbeats = (partner.AddressFamily, far is null && !(isFar && options.Cluster is not null)) switch
         {
             (AddressFamily.InterNetworkV6, true) => IPAddress.IPv6Loopback,
             (AddressFamily.InterNetworkV6, false) => IPAddress.IPv6Any,

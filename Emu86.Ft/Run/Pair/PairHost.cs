@@ -36,12 +36,17 @@ internal sealed class PairHost : IDisposable
 {
     private const int StrangersMax = 16;
 
+    /// <summary>How long the end waits for the cluster to know of it.</summary>
+    private const int WithdrawMs = 1000;
+
     private readonly Dictionary<int, Link> _links = [];
     private readonly IArbiter _arbiter;
     private readonly CancellationTokenSource _ended = new();
     private int _lastLink;
     private long _lastTurnUs = HostClock.NowUs;
+    private readonly EtcdConnection? _cluster;
     private LinkListener? _listener;
+    private CandidateOffer? _offer;
 
     /// <param name="options">Of the run.</param>
     /// <param name="isBackup">Heartbeats are received where the backup listens.</param>
@@ -56,6 +61,11 @@ internal sealed class PairHost : IDisposable
         StateDirectory = StateDirectories.Of(options);
         _arbiter = Arbiters.Open(Arbiters.AddressOf(options), options.Name, Report.Say);
         Heartbeats = NewHeartbeats(isBackup ? Addresses.Listen : Addresses.PrimaryHeartbeats);
+        if (options.Cluster is { } cluster)
+        {
+            _cluster = new EtcdConnection(EtcdAddress.Parse("--cluster", cluster));
+            Candidates = new ClusterCandidates(_cluster, options.Name, Self, Addresses, Tls is not null, Report.Say);
+        }
         Owner = new OwnerListener(Self, Addresses.OwnHost, Tls, Report.Say, () => HostClock.NowUs - Volatile.Read(ref _lastTurnUs) < 10 * Protocol.FailureTimeoutUs);
     }
 
@@ -82,6 +92,9 @@ internal sealed class PairHost : IDisposable
     public Guid Self { get; } = Guid.NewGuid();
 
     public string ArbiterIdentity => _arbiter.Identity;
+
+    /// <summary>The hosts registered in the cluster; null without --cluster.</summary>
+    public ClusterCandidates? Candidates { get; }
 
     /// <summary>Does what a claim does, without claiming anything.</summary>
     public void RehearseClaim()
@@ -112,11 +125,18 @@ internal sealed class PairHost : IDisposable
 
     public Link? Find(int connection) => _links.GetValueOrDefault(connection);
 
-    public void Listen(Endpoint at) => _listener = new LinkListener(at, "--listen", Tls, StrangersMax, Report.Say, (caller, channel) => Queue.Post(() => Adopt(channel, caller)));
+    /// <summary>This side becomes a candidate: where primaries connect, and in the cluster.</summary>
+    public void Listen(Endpoint at)
+    {
+        _listener = new LinkListener(at, "--listen", Tls, StrangersMax, Report.Say, (caller, channel) => Queue.Post(() => Adopt(channel, caller)));
+        if (_cluster is not null) _offer = new CandidateOffer(_cluster, Options.Name, Self, at.ToString(), Report.Say);
+    }
 
     /// <summary>This side is no candidate any more: another process may take its port, as a new backup.</summary>
     public void CloseListener()
     {
+        _offer?.Withdraw();
+        _offer = null;
         _listener?.Dispose();
         _listener = null;
         Heartbeats.Dispose();
@@ -213,6 +233,8 @@ internal sealed class PairHost : IDisposable
     public void Dispose()
     {
         _ended.Cancel();
+        _offer?.Withdraw().Wait(WithdrawMs);
+        _cluster?.Dispose();
         _listener?.Dispose();
         foreach (Link link in _links.Values)
         {

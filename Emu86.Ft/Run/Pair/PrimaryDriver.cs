@@ -3,6 +3,7 @@ using System.Net;
 using Emu86.Devices;
 using Emu86.Ft.Cli;
 using Emu86.Ft.Host;
+using Emu86.Ft.Host.Etcd;
 using Emu86.Ft.Host.Links;
 using Emu86.Ft.Host.Status;
 using Emu86.Ft.Replication;
@@ -29,6 +30,8 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
     private CloneSender? _clone;
     private long _cloneSaidUs;
     private IPEndPoint? _peer;
+    private Peer? _chosen;
+    private int _choices;
     private bool _isLive;
     private bool _isPaused;
     private bool _wasProtected;
@@ -57,7 +60,8 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
         _outputs.Views = world.Outputs;
         _core = new PrimaryCore(host.Protocol, start with
         {
-            Candidates = _candidates.Count,
+            // The last one stands for whichever host of the cluster is chosen.
+            Candidates = _candidates.Count + (host.Candidates is null ? 0 : 1),
             HeartbeatKey = _heartbeatKey,
             SessionSeed = PairHost.RandomNumber(),
         }, HostClock.NowUs);
@@ -294,7 +298,7 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
     {
         switch (action.Kind)
         {
-            case ActionKind.Connect: _host.Connect(_candidates[(int)action.Number]); break;
+            case ActionKind.Connect: Connect((int)action.Number); break;
             case ActionKind.ProbeOwner: _host.ProbeOwner(action.Text!); break;
             case ActionKind.Live:
                 _epochWon(action.Number);
@@ -320,6 +324,31 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
                 if (!_host.Carry(action)) throw new InvalidOperationException($"a primary cannot {action.Kind}");
                 break;
         }
+    }
+
+    private void Connect(int candidate)
+    {
+        if (candidate < _candidates.Count) _host.Connect(_candidates[candidate]);
+        // The backup of a session is reached again where it was.
+        else if (_core.Phase != PrimaryPhase.Offering) _host.Connect(_chosen!);
+        else Choose(_host.Candidates!);
+    }
+
+    private void Choose(ClusterCandidates cluster)
+    {
+        int choice = ++_choices;
+        long guestBytes = _machine.Config.MemoryBytes;
+        Task.Run(async () =>
+        {
+            Peer? chosen = await cluster.ChooseAsync(guestBytes);
+            _host.Queue.Post(() =>
+            {
+                if (choice != _choices) return;
+                _chosen = chosen;
+                if (chosen is null) ConnectFailed(refused: true);
+                else _host.Connect(chosen);
+            });
+        });
     }
 
     private bool GiveUp(string why)
