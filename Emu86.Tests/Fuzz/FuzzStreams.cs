@@ -121,6 +121,7 @@ internal static class FuzzStreams
             new HelloMessage(new(FrameCodecTests.Machine, 1, 7, false, Key)),
             new CloneBeginMessage(new byte[16], 300, [0, 0, 0, 0]),
             new CloneStateMessage(0, new byte[300]),
+            new ClonePagesMessage([1], new byte[4096]),
             new CloneEndMessage(At(100), 5, 2, 1),
             new FrontierRecord(At(200), 0, 0, 1, 0) { Lsn = 1 },
             new InputRecord(At(200), InputEvent.SerialBytes(0, new byte[] { 1 })) { Lsn = 2 },
@@ -307,8 +308,8 @@ internal sealed class FuzzPrimary
             case ActionKind.Connect: _core.ConnectionOpened(_nowUs, ++_connection); break;
             case ActionKind.TakeStateHash: _core.StateHash(_nowUs, 5); break;
             case ActionKind.BeginClone:
-                _core.SnapshotTaken(_nowUs, 5);
-                _core.CloneStreamed(_nowUs);
+                _core.SnapshotTaken(_nowUs);
+                _core.CloneStreamed(_nowUs, 5);
                 break;
         }
     }
