@@ -4,7 +4,7 @@ using Microsoft.Win32.SafeHandles;
 
 namespace Emu86.Ft.Host;
 
-/// <summary>An image file, locked against a second writer while it is open.</summary>
+/// <summary>An image file, locked against a second writer while it is open. Its length stays what it was.</summary>
 public sealed class RawDisk : IBlockStore, IDisposable
 {
     private readonly SafeFileHandle _file;
@@ -43,6 +43,11 @@ public sealed class RawDisk : IBlockStore, IDisposable
         {
             throw new HostException($"disk image {path} cannot be opened: {e.Message} Is another emu86 using it?");
         }
+        if (!readOnly && !WriterLock.Take(file))
+        {
+            file.Dispose();
+            throw new HostException($"disk image {path} is being written by another program, perhaps another emu86: two would destroy it; end that one first, or use a copy");
+        }
         long bytes = RandomAccess.GetLength(file);
         if (bytes == 0 || bytes % 512 != 0)
         {
@@ -77,6 +82,8 @@ public sealed class RawDisk : IBlockStore, IDisposable
         if (IsReadOnly) return BlockResult.ReadOnly;
         try
         {
+            // Written behind its end, a file that another program has cut would grow again, with zeros where the guest's data was.
+            if (RandomAccess.GetLength(_file) < SectorCount * 512) throw new IOException("the file became shorter");
             RandomAccess.Write(_file, source, lba * 512);
             return BlockResult.Ok;
         }
