@@ -36,7 +36,7 @@ public static class CommandLine
     private static readonly Option<string> Engine = Text("Machine", "--engine", "ENGINE", "auto, interpreter or translator (default auto: the translator where the host can run it)");
     private static readonly Option<string>[] Disks =
     [
-        Text("Machine", "--hda", "PATH[,readonly]", "Raw image of the first IDE disk", "-hda"),
+        Text("Machine", "--hda", "PATH[,readonly]", "Raw image of the first IDE disk: a file, or nbd:HOST:PORT/EXPORT on an NBD server", "-hda"),
         Text("Machine", "--hdb", "PATH[,readonly]", "Second IDE disk", "-hdb"),
         Text("Machine", "--hdc", "PATH[,readonly]", "Third IDE disk", "-hdc"),
         Text("Machine", "--hdd", "PATH[,readonly]", "Fourth IDE disk", "-hdd"),
@@ -216,6 +216,10 @@ public static class CommandLine
         if (options.Role == Role.Replay && options.StopAt is not null) throw new UsageException("--stop-at does not go with --replay; use --until");
         if (options.EndWithInput && options.Serial == "stdio" && options.Role != Role.Switch) throw new UsageException("--end-with-input goes with another --serial than stdio, which reads standard input itself");
         if (options.Role == Role.Switch && options.Status is not null) throw new UsageException("--status does not go with --switch: a switch has no status");
+        if (options.Role is Role.Primary or Role.Backup && Array.FindIndex(options.Disks, d => d?.Nbd is not null) is >= 0 and var remote)
+        {
+            throw new UsageException($"{Disks[remote].Name} {options.Disks[remote]!.Path}: each side of a pair needs an image of its own, in a file; an NBD server's disk goes with a run without a role");
+        }
         if (options.HeartbeatMs * 2 > options.FailureTimeoutMs) throw new UsageException("--failure-timeout must be at least twice --heartbeat");
         if (options.MakeCerts is null && p.GetValue(CertName) is not null) throw new UsageException("--cert-name goes with --make-certs");
         if (options.Tls is not null && options.Role is Role.Replay or Role.Demo or Role.Switch or Role.MakeCerts) throw new UsageException("--tls-cert, --tls-key and --tls-ca go with a role that has a status port or a partner");

@@ -1,5 +1,6 @@
 // What the command line asks for, as plain values.
 using Emu86.Devices;
+using Emu86.Ft.Host.Nbd;
 
 namespace Emu86.Ft.Cli;
 
@@ -39,7 +40,14 @@ public enum EngineChoice
 public sealed record HostForward(string Host, int HostPort, int GuestPort);
 
 /// <summary>A disk image as given: path and whether it must not be written.</summary>
-public sealed record DiskOption(string Path, bool ReadOnly);
+public sealed record DiskOption(string Path, bool ReadOnly)
+{
+    /// <summary>Set when the path names an export of an NBD server, and no file.</summary>
+    public NbdAddress? Nbd { get; init; }
+
+    /// <summary>A file that belongs to the guest: with a side file where it is one of several copies.</summary>
+    public bool IsWritableFile => !ReadOnly && Nbd is null;
+}
 
 /// <summary>A HOST:PORT.</summary>
 public sealed record Endpoint(string Host, int Port)

@@ -1,7 +1,9 @@
 // Parsing of single option values; every mistake is a sentence.
 using System.Globalization;
+using System.Text;
 using Emu86.Ft.Host;
 using Emu86.Ft.Host.Etcd;
+using Emu86.Ft.Host.Nbd;
 
 namespace Emu86.Ft.Cli;
 
@@ -78,7 +80,7 @@ internal static class Values
         return mac;
     }
 
-    /// <summary>PATH[,format=raw][,readonly].</summary>
+    /// <summary>PATH[,format=raw][,readonly]; the path may be nbd:HOST:PORT/EXPORT.</summary>
     public static DiskOption Disk(string option, string text)
     {
         string[] parts = text.Split(',');
@@ -90,7 +92,18 @@ internal static class Values
             else if (part != "format=raw") throw new UsageException($"{option} takes PATH[,format=raw][,readonly], not \"{text}\"");
         }
         if (parts[0].Length == 0) throw new UsageException($"{option} takes PATH[,format=raw][,readonly], not \"{text}\"");
-        return new DiskOption(parts[0], readOnly);
+        return new DiskOption(parts[0], readOnly) { Nbd = parts[0].StartsWith(NbdAddress.Prefix, StringComparison.Ordinal) ? Nbd(option, parts[0]) : null };
+    }
+
+    private static NbdAddress Nbd(string option, string text)
+    {
+        string rest = text[NbdAddress.Prefix.Length..];
+        int slash = rest.IndexOf('/');
+        string export = slash < 0 ? "" : rest[(slash + 1)..];
+        Endpoint at = Endpoint($"{option} {NbdAddress.Prefix}", slash < 0 ? rest : rest[..slash]);
+        if (at.Port == 0) throw new UsageException($"{option} takes {NbdAddress.Prefix}HOST:PORT/EXPORT with the server's port, not \"{text}\"; NBD servers mostly have 10809");
+        if (Encoding.UTF8.GetByteCount(export) > NbdAddress.ExportBytesMax) throw new UsageException($"{option}: the name of an NBD export has at most {NbdAddress.ExportBytesMax} bytes");
+        return new NbdAddress(at, export);
     }
 
     /// <summary>tcp:HOST:PORT-:PORT (the host part may be empty).</summary>

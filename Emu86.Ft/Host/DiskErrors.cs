@@ -15,6 +15,7 @@ internal static class DiskErrors
     private static string? Last(IBlockStore? disk) => disk switch
     {
         RawDisk raw => raw.LastError,
+        Nbd.NbdDisk nbd => nbd.LastError,
         SnapshotDisk snapshot => Last(snapshot.Store),
         OverlayDisk overlay => Last(overlay.Below),
         Run.Pair.ReadOnlyView view => Last(view.Below),

@@ -57,7 +57,7 @@ public static class MachineBuilder
 
     /// <summary>Opens the disks that the options name.</summary>
     public static IBlockStore?[] OpenDisks(RunOptions options) =>
-        [.. options.Disks.Select(d => d is null ? null : (IBlockStore)RawDisk.Open(d.Path, d.ReadOnly))];
+        [.. options.Disks.Select(d => d is null ? null : DiskImage.Open(d, d.ReadOnly))];
 
     /// <summary>Builds the machine; a kernel that cannot be started is a sentence.</summary>
     /// <param name="engine">Each side's own choice: no bit of the guest depends on it.</param>

@@ -63,7 +63,7 @@ internal sealed class SoleOwner : IDisposable
     /// <exception cref="HostException">A copy is not current, or the guest is live elsewhere (exit code 3).</exception>
     public static SoleOwner? Claim(RunOptions options, Report report)
     {
-        DiskSideFile?[] sides = [.. options.Disks.Select(d => d is { ReadOnly: false } ? Read(d.Path) : null)];
+        DiskSideFile?[] sides = [.. options.Disks.Select(d => d is { IsWritableFile: true } ? Read(d.Path) : null)];
         if (sides.All(s => s is null)) return null;
         var owner = new SoleOwner(options, report, sides);
         try
@@ -153,7 +153,7 @@ internal sealed class SoleOwner : IDisposable
     // A disk beside one that belongs to the guest belongs to it from now on: the arbiter's set names it.
     private void MarkCurrent(int drive)
     {
-        if (_options.Disks[drive] is not { ReadOnly: false } disk) return;
+        if (_options.Disks[drive] is not { IsWritableFile: true } disk) return;
         var side = new DiskSideFile(_sides[drive]?.DiskId ?? Guid.NewGuid(), DiskCopies.Name(disk.Path), Epoch, DiskCopyState.Current) { Guest = Guest, Arbiter = _address };
         try
         {

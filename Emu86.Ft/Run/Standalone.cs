@@ -19,6 +19,18 @@ public sealed class Standalone(RunOptions options)
     {
         OverlayDisk?[] overlays = options.RecordFile is null ? [] : RecordingDisks.Open(options);
         IBlockStore?[] disks = options.RecordFile is null ? MachineBuilder.OpenDisks(options) : overlays;
+        try
+        {
+            return Run(disks, overlays);
+        }
+        finally
+        {
+            foreach (IBlockStore? disk in disks) (disk as IDisposable)?.Dispose();
+        }
+    }
+
+    private int Run(IBlockStore?[] disks, OverlayDisk?[] overlays)
+    {
         // A recording writes nothing to its images: it needs no epoch.
         using SoleOwner? owner = options.RecordFile is null ? SoleOwner.Claim(options, _report) : null;
         if (owner is not null) _report.Say($"role standalone epoch {owner.Epoch}, the disk belongs to the guest '{owner.Guest}'");

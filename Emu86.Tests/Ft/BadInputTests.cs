@@ -37,6 +37,12 @@ public sealed class BadInputTests
     [InlineData("--net stream,path=", "addr=HOST:PORT or path=SOCKET")]
     [InlineData("--hda a.qcow2,format=qcow2", "convert the image to raw")]
     [InlineData("--hda a.img,fast", "--hda takes PATH")]
+    [InlineData("--hda nbd:", "--hda nbd: takes HOST:PORT")]
+    [InlineData("--hdb nbd:127.0.0.1/disk", "--hdb nbd: takes HOST:PORT")]
+    [InlineData("--hda nbd:127.0.0.1:0/disk", "with the server's port")]
+    [InlineData("--hda nbd:127.0.0.1:10809/disk,format=vmdk", "convert the image to raw")]
+    [InlineData("--primary --hdc nbd:127.0.0.1:10809/disk", "--hdc nbd:127.0.0.1:10809/disk: each side of a pair needs an image of its own")]
+    [InlineData("--backup --hda nbd:127.0.0.1:10809", "each side of a pair needs an image of its own")]
     [InlineData("--net wifi", "--net takes")]
     [InlineData("--net tap", "ifname=NAME")]
     [InlineData("--net stream", "addr=HOST:PORT or path=SOCKET")]
@@ -159,6 +165,7 @@ public sealed class BadInputTests
         Assert.Contains("is a directory", Refused(1, "--hda", Path.GetTempPath()));
         Assert.Contains("not a whole number", Refused(1, "--hda", folder.Write("odd.img", new byte[1000])));
         Assert.Contains("0 bytes", Refused(1, "--hda", folder.Write("empty.img", [])));
+        Assert.Contains("disk nbd:127.0.0.1:1/x cannot be opened: nothing listens there", Refused(1, "--hda", "nbd:127.0.0.1:1/x"));
     }
 
     [Fact]

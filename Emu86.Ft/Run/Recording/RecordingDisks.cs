@@ -17,7 +17,7 @@ public static class RecordingDisks
 
     /// <summary>Opens what the options name.</summary>
     public static OverlayDisk?[] Open(RunOptions options) =>
-        [.. options.Disks.Select(d => d is null ? null : new OverlayDisk(RawDisk.Open(d.Path, readOnly: true), d.ReadOnly, StateDirectories.Of(options)))];
+        [.. options.Disks.Select(d => d is null ? null : new OverlayDisk(DiskImage.Open(d, readOnly: true), d.ReadOnly, StateDirectories.Of(options)))];
 
     /// <summary>What a recording holds of the disks. Reads all of them.</summary>
     public static IReadOnlyList<DiskIdentity> Identify(IReadOnlyList<OverlayDisk?> disks, Report report)
@@ -42,7 +42,7 @@ public static class RecordingDisks
         {
             if (config.DriveSectors[n] == 0) continue;
             string name = NameOf(n);
-            IBlockStore below = options.Disks[n] is { } given ? RawDisk.Open(given.Path, readOnly: true) : new UnknownDisk(config.DriveSectors[n]);
+            IBlockStore below = options.Disks[n] is { } given ? DiskImage.Open(given, readOnly: true) : new UnknownDisk(config.DriveSectors[n]);
             if (below.SectorCount != config.DriveSectors[n]) throw new HostException($"the image given with --{name} has {below.SectorCount} sectors, the disk had {config.DriveSectors[n]}");
             disks[n] = new OverlayDisk(below, machine.Disks.Any(d => d.Drive == name + ReadOnlyMark), StateDirectories.Of(options));
         }
@@ -66,7 +66,7 @@ public static class RecordingDisks
                 continue;
             }
             if (given is null) throw new HostException($"the recording needs the image of disk {name} ({config.DriveSectors[n]} sectors) as it was when the recording began; give it with --{name}");
-            disks[n] = new OverlayDisk(RawDisk.Open(given.Path, readOnly: true), recorded.Drive != name, StateDirectories.Of(options));
+            disks[n] = new OverlayDisk(DiskImage.Open(given, readOnly: true), recorded.Drive != name, StateDirectories.Of(options));
             if (disks[n]!.SectorCount != config.DriveSectors[n] || ContentId(name, disks[n]!, report) != recorded.Id)
             {
                 throw new HostException($"{given.Path} is not the image that --{name} had when the recording began (its content differs); give that image, unaltered");

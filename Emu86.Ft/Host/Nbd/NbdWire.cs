@@ -1,0 +1,99 @@
+// The bytes between this program and an NBD server. Every wait has an end.
+using System.Net;
+using System.Net.Sockets;
+
+namespace Emu86.Ft.Host.Nbd;
+
+/// <summary>A stream both ways. All members throw <see cref="NbdException"/> when it has ended or the time is over.</summary>
+public interface INbdWire : IDisposable
+{
+    /// <summary>All that follows must be done within this time, in milliseconds.</summary>
+    void Within(int milliseconds);
+
+    void Send(ReadOnlySpan<byte> bytes);
+
+    /// <summary>Returns when the whole span is filled.</summary>
+    void Receive(Span<byte> bytes);
+}
+
+/// <summary>A TCP connection.</summary>
+public sealed class NbdSocket : INbdWire
+{
+    private readonly Socket _socket;
+    private int _withinMs;
+    private long _deadlineMs;
+
+    private NbdSocket(Socket socket) => _socket = socket;
+
+    /// <param name="to">The server.</param>
+    /// <param name="milliseconds">How long to wait for it at most.</param>
+    /// <exception cref="NbdException">Nobody answers there.</exception>
+    public static NbdSocket Connect(IPEndPoint to, int milliseconds)
+    {
+        Socket socket = new(to.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
+        try
+        {
+            // Not ConnectAsync, which makes each later receive of the socket slower; closing it ends a connect that takes too long.
+            using (new Timer(_ => socket.Dispose(), null, milliseconds, Timeout.Infinite)) socket.Connect(to);
+            // Without a listener a port of the ephemeral range may connect to itself.
+            if (Equals(socket.LocalEndPoint, socket.RemoteEndPoint)) throw new SocketException((int)SocketError.ConnectionRefused);
+            socket.NoDelay = true;
+            socket.Blocking = false;
+            return new NbdSocket(socket);
+        }
+        catch (Exception e) when (e is SocketException or ObjectDisposedException)
+        {
+            socket.Dispose();
+            throw new NbdException(e switch
+            {
+                SocketException { SocketErrorCode: SocketError.ConnectionRefused } => "nothing listens there (is the NBD server running?)",
+                SocketException { SocketErrorCode: not (SocketError.TimedOut or SocketError.OperationAborted or SocketError.Interrupted) } => $"it cannot be reached: {e.Message}",
+                _ => $"nobody answers within {milliseconds / 1000.0:0.#} s",
+            });
+        }
+    }
+
+    public void Within(int milliseconds) => (_withinMs, _deadlineMs) = (milliseconds, Environment.TickCount64 + milliseconds);
+
+    public void Send(ReadOnlySpan<byte> bytes)
+    {
+        while (bytes.Length > 0)
+        {
+            int sent = _socket.Send(bytes, SocketFlags.None, out SocketError error);
+            if (error == SocketError.WouldBlock) Await(SelectMode.SelectWrite, "did not take the request");
+            else if (error != SocketError.Success) throw Broken(error);
+            else bytes = bytes[sent..];
+        }
+    }
+
+    public void Receive(Span<byte> bytes)
+    {
+        while (bytes.Length > 0)
+        {
+            Await(SelectMode.SelectRead, "did not answer");
+            int got = _socket.Receive(bytes, SocketFlags.None, out SocketError error);
+            if (error == SocketError.WouldBlock) continue;
+            if (error != SocketError.Success) throw Broken(error);
+            if (got == 0) throw new NbdException("the server closed the connection");
+            bytes = bytes[got..];
+        }
+    }
+
+    public void Dispose() => _socket.Dispose();
+
+    private void Await(SelectMode mode, string failed)
+    {
+        long leftMs = _deadlineMs - Environment.TickCount64;
+        try
+        {
+            if (leftMs > 0 && _socket.Poll((int)(leftMs * 1000), mode)) return;
+        }
+        catch (SocketException e)
+        {
+            throw Broken(e.SocketErrorCode);
+        }
+        throw new NbdException($"the server {failed} within {_withinMs / 1000.0:0.#} s");
+    }
+
+    private static NbdException Broken(SocketError error) => new($"the connection broke: {new SocketException((int)error).Message}");
+}
