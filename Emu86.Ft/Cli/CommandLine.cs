@@ -73,6 +73,7 @@ public static class CommandLine
     private static readonly Option<string> Cluster = Text("Replication", "--cluster", "etcd:URL[,...][,name=GUEST]", "Candidates register in etcd, a live side chooses the least loaded; implies --arbiter etcd:URL and --rejoin");
     private static readonly Option<bool> Rejoin = Flag("Replication", "--rejoin", "A side that lost discards its guest and becomes a candidate on --listen");
     private static readonly Option<string> DiskMode = Text("Replication", "--disks", "MODE", "replicated (default); shared (not built yet)");
+    private static readonly Option<string> OnDiskError = Text("Replication", "--on-disk-error", "ACTION", "An image that fails where there is no other copy: report (the guest sees it, default) or stop (the guest waits)");
     private static readonly Option<ulong?> Heartbeat = Number("Replication", "--heartbeat", "MS", "Between heartbeats (default 20)");
     private static readonly Option<ulong?> FailureTimeout = Number("Replication", "--failure-timeout", "MS", "Silence after which the other side is taken as lost (default 200)");
     private static readonly Option<ulong?> MaxLag = Number("Replication", "--max-lag", "MS", "Execution lag of the backup at which the primary is slowed (default 1000)");
@@ -97,7 +98,6 @@ public static class CommandLine
         Later("Replication", "--replicas", "N", "Number of backups at a time", "leave it out: there is one backup at a time, and --backups may name several candidates");
         Later("Replication", "--quorum", "N", "Backups that must acknowledge an output", "leave it out: the one backup acknowledges every output");
         Later("Replication", "--disk-reads", "SIDE", "primary or backup: who reads a shared disk", "leave it out: each side reads its own image");
-        Later("Replication", "--on-disk-error", "ACTION", "report or stop", "leave it out: errors of the image are reported to the guest by its drive");
         Later("Replication", "--fence-command", "CMD", "Run before going live", "leave it out: the arbiter alone decides who is live");
     }
 
@@ -204,6 +204,7 @@ public static class CommandLine
             EvidenceBytes = p.GetValue(EvidenceMemory) is { } evidence ? Values.Size("--evidence-memory", evidence) : 64L << 20,
             OverwriteDisk = p.GetValue(OverwriteDisk),
             ForceStaleDisk = p.GetValue(ForceStaleDisk),
+            OnDiskError = Values.OneOf("--on-disk-error", p.GetValue(OnDiskError) ?? "report", "report", "stop") == "stop" ? DiskErrorAction.Stop : DiskErrorAction.Report,
             StateDir = p.GetValue(StateDir),
             MakeCerts = p.GetValue(MakeCerts),
             CertNames = p.GetValue(MakeCerts) is null ? [] : Values.CertNames(p.GetValue(CertName) ?? "localhost+127.0.0.1+::1"),

@@ -49,6 +49,16 @@ public sealed record DiskOption(string Path, bool ReadOnly)
     public bool IsWritableFile => !ReadOnly && Nbd is null;
 }
 
+/// <summary>What becomes of a request of a disk that the host cannot do, where there is no other copy.</summary>
+public enum DiskErrorAction
+{
+    /// <summary>The guest sees an error of its drive.</summary>
+    Report,
+
+    /// <summary>The guest stands still until the request can be done.</summary>
+    Stop,
+}
+
 /// <summary>A HOST:PORT.</summary>
 public sealed record Endpoint(string Host, int Port)
 {
@@ -149,6 +159,7 @@ public sealed record RunOptions
 
     public bool OverwriteDisk { get; init; }
     public bool ForceStaleDisk { get; init; }
+    public DiskErrorAction OnDiskError { get; init; }
     public string? StateDir { get; init; }
 
     /// <summary>Null: everything stays on loopback.</summary>

@@ -6,11 +6,30 @@ namespace Emu86.Ft.Host;
 /// <summary>Sentences about failed requests.</summary>
 internal static class DiskErrors
 {
+    /// <summary>What the drive is called on the command line.</summary>
+    public static string NameOf(int drive) => $"hd{(char)('a' + drive)}";
+
     /// <summary>What the host said.</summary>
-    public static string Reason(DiskFailure failure, IBlockStore? disk) => Last(disk) ?? $"the image of hd{(char)('a' + failure.Drive)} cannot be used";
+    public static string Reason(int drive, IBlockStore? disk) => Last(disk) ?? $"the image of {NameOf(drive)} cannot be used";
 
     /// <summary>The same where no other copy is good.</summary>
-    public static string Sentence(DiskFailure failure, IBlockStore? disk) => $"{Reason(failure, disk)}; the guest sees an error of its disk hd{(char)('a' + failure.Drive)}";
+    public static string Sentence(DiskFailure failure, IBlockStore? disk) => $"{Reason(failure.Drive, disk)}; the guest sees an error of its disk {NameOf(failure.Drive)}";
+
+    /// <summary>Flushes disks at the end of a run: what the guest was told is written must be there when the program ends with 0.</summary>
+    /// <param name="disks">By drive.</param>
+    /// <param name="say">Told of those that fail.</param>
+    /// <returns>False when one has failed.</returns>
+    public static bool Flush(IReadOnlyList<IBlockStore?> disks, Action<string> say)
+    {
+        bool isWhole = true;
+        for (int n = 0; n < disks.Count; n++)
+        {
+            if (disks[n] is not { } disk || disk.Flush() == BlockResult.Ok) continue;
+            say($"{Reason(n, disk)}; what the guest has written to its disk {NameOf(n)} last may be lost");
+            isWhole = false;
+        }
+        return isWhole;
+    }
 
     private static string? Last(IBlockStore? disk) => disk switch
     {
@@ -18,6 +37,8 @@ internal static class DiskErrors
         Nbd.NbdDisk nbd => nbd.LastError,
         SnapshotDisk snapshot => Last(snapshot.Store),
         OverlayDisk overlay => Last(overlay.Below),
+        PatientDisk patient => Last(patient.Below),
+        DiskHistory history => Last(history.Below),
         Run.Pair.ReadOnlyView view => Last(view.Below),
         _ => null,
     };

@@ -13,6 +13,8 @@ public sealed class DiskHistory(IBlockStore below, KeepingBudget budget) : IBloc
     private readonly Dictionary<long, (byte[] Data, int Offset)> _sectors = [];
     private bool _keeps;
 
+    public IBlockStore Below => below;
+
     public long SectorCount => below.SectorCount;
 
     public bool IsReadOnly => below.IsReadOnly;

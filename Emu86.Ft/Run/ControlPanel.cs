@@ -20,14 +20,19 @@ public sealed record ControlPanel(Machine Machine, InputQueue Inputs, LiveLoop L
     /// <summary>Begins to move the guest to another host; on the emulation thread. Null: there is no protocol to move it by.</summary>
     public Func<Endpoint, ControlAnswer>? Move { get; init; }
 
+    /// <summary>With which the guest waits for disks that fail; null when it does not.</summary>
+    public DiskPatience? Patience { get; init; }
+
     /// <summary>Carries out an operation and waits for it. From any thread but the emulation thread.</summary>
     public ControlAnswer? Do(string operation) => operation switch
     {
+        // The emulation thread is in the middle of a request.
+        "pause" or "resume" or "snapshot" when Patience?.Problem is { } problem => ControlAnswer.Refused(problem),
         "pause" => At(() => { Loop.Paused = true; return ControlAnswer.Done("paused"); }),
         "resume" => At(() => { Loop.Paused = false; return ControlAnswer.Done("running"); }),
         "reset" => Put(InputEvent.Reset(), "reset"),
         "powerbutton" => Put(InputEvent.PowerButton(), "power button pressed"),
-        "poweroff" => At(() => { PowerOff(); return ControlAnswer.Done("powered off"); }),
+        "poweroff" => Off(),
         "snapshot" => At(Save),
         "medium" => new ControlAnswer(501, "medium is not supported by this version of emu86"),
         "move" => new ControlAnswer(400, $"say where to: POST /control/{MoveTo}HOST:PORT, where a backup listens"),
@@ -47,6 +52,12 @@ public sealed record ControlPanel(Machine Machine, InputQueue Inputs, LiveLoop L
         {
             return new ControlAnswer(400, e.Message);
         }
+    }
+
+    private ControlAnswer Off()
+    {
+        Patience?.End();
+        return At(() => { PowerOff(); return ControlAnswer.Done("powered off"); });
     }
 
     private ControlAnswer Put(InputEvent input, string done)

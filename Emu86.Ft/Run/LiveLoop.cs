@@ -104,6 +104,10 @@ public sealed class LiveLoop(Machine machine, InputQueue inputs, LiveSettings se
     /// <summary>Called between slices, and while paused; should be quick.</summary>
     public Action? EachTurn { get; set; }
 
+    /// <summary>How long the guest has waited for a disk that failed since this was asked last, in Stopwatch ticks: that time says nothing
+    /// about its speed.</summary>
+    public Func<long>? Waited { private get; set; }
+
     /// <summary>Host time spent executing, in Stopwatch ticks, and instructions executed in it.</summary>
     public (long Ticks, ulong Instructions) Busy { get; private set; }
 
@@ -224,7 +228,7 @@ public sealed class LiveLoop(Machine machine, InputQueue inputs, LiveSettings se
         if (At.Count > 0) limit = ulong.Min(limit, At.GetKeyAtIndex(0));
         long start = Stopwatch.GetTimestamp();
         StopReason reason = machine.RunUntil(new Position(limit, 0), settings.Paced ? _pacer.IdleLimitNs(now.VirtualTimeNs) : now.VirtualTimeNs + SkipNs);
-        long took = Stopwatch.GetTimestamp() - start;
+        long took = long.Max(0, Stopwatch.GetTimestamp() - start - (Waited?.Invoke() ?? 0));
         // An engine that cannot be stopped where it was asked to could not be repeated.
         Check.That(reason != StopReason.Unreachable);
         TellFailures(now);

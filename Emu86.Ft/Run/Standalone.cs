@@ -14,6 +14,7 @@ namespace Emu86.Ft.Run;
 public sealed class Standalone(RunOptions options)
 {
     private readonly Report _report = new(options.JsonLog);
+    private DiskPatience? _patience;
 
     public int Run()
     {
@@ -31,6 +32,7 @@ public sealed class Standalone(RunOptions options)
 
     private int Run(IBlockStore?[] disks, OverlayDisk?[] overlays)
     {
+        _patience = options.OnDiskError == DiskErrorAction.Stop ? new DiskPatience(_report.Say) : null;
         // A recording writes nothing to its images: it needs no epoch.
         using SoleOwner? owner = options.RecordFile is null ? SoleOwner.Claim(options, _report) : null;
         if (owner is not null) _report.Say($"role standalone epoch {owner.Epoch}, the disk belongs to the guest '{owner.Guest}'");
@@ -39,7 +41,7 @@ public sealed class Standalone(RunOptions options)
         using IHostNetwork? network = Networks.Open(options);
         using ISerialTarget serial = SerialTargets.Open(options.Serial, _report.Say);
         var world = new WorldOutputs(options, serial, network);
-        using Machine machine = MachineBuilder.Build(config, disks, world, options.Engine);
+        using Machine machine = MachineBuilder.Build(config, PatientDisk.Over(disks, _patience), world, options.Engine);
         snapshot?.RestoreTo(machine);
         SnapshotFile.CheckOptions(options, machine);
         var inputs = new InputQueue();
@@ -58,20 +60,25 @@ public sealed class Standalone(RunOptions options)
         loop = new LiveLoop(machine, inputs, settings, recorder as IRunLog ?? new FlushAtBoundary(serial, f => SayDiskError(f, disks)))
         {
             DebtDropped = t => _report.Say($"the host stood still for {t.TotalSeconds:F1} s; the guest does not catch up"),
+            Waited = _patience is null ? null : _patience.TakeWaited,
         };
         if (options.SaveSnapshot is { } save && options.SaveSnapshotAt is { } at) loop.At.Add(at, () => SnapshotFile.Write("--save-snapshot", save, machine));
         using StatusServer? status = options.Status is { } statusAt ? Serve(statusAt, machine, inputs, loop) : null;
         if (owner is not null) loop.EachTurn += () => owner.Turn(loop.Stop);
-        using var signals = new Signals(loop.Stop);
+        using var signals = new Signals(() =>
+        {
+            _patience?.End();
+            loop.Stop();
+        });
         network?.Start(inputs.Frame);
         serial.Start(bytes => inputs.Put(InputEvent.SerialBytes(0, bytes)));
         LiveEnd end = loop.Run();
         serial.Flush();
         recorder?.End();
         if (recorder is not null) _report.Say($"recorded to count {machine.Position.Count}, {recording!.Bytes} bytes with {recorder.Hashes} state hashes, in {options.RecordFile}");
-        foreach (IBlockStore? disk in disks) disk?.Flush();
+        bool isWhole = DiskErrors.Flush(disks, _report.Say) && _patience is not { HasGivenUp: true };
         owner?.End();
-        if (options.SaveSnapshot is { } last && options.SaveSnapshotAt is null) SnapshotFile.Write("--save-snapshot", last, machine);
+        if (options.SaveSnapshot is { } last && options.SaveSnapshotAt is null && _patience is not { HasGivenUp: true }) SnapshotFile.Write("--save-snapshot", last, machine);
         if (options.PrintHash) Console.Out.WriteLine($"state-hash {machine.Position.Count} {machine.StateHash():x32}");
         if (loop.At.Count > 0)
         {
@@ -80,7 +87,7 @@ public sealed class Standalone(RunOptions options)
         }
         if (owner is { IsLost: true }) return ExitCode.HaltedByOther;
         int code = ExitCodeOf(end, machine, world);
-        return code == ExitCode.Ok && serial.HasFailed ? ExitCode.Failure : code;
+        return code == ExitCode.Ok && (serial.HasFailed || !isWhole) ? ExitCode.Failure : code;
     }
 
     private StatusServer Serve(Endpoint at, Machine machine, InputQueue inputs, LiveLoop loop)
@@ -90,7 +97,8 @@ public sealed class Standalone(RunOptions options)
         {
             if (board.IsDue) board.Publish(new StatusView { Role = "standalone", Position = machine.Position, Paused = loop.Paused, Instructions = loop.Busy.Instructions, Engine = StatusView.EngineOf(machine) });
         };
-        return new StatusServer(at, TlsIdentity.Of(options), _report.Say, () => board.View, new ControlPanel(machine, inputs, loop, loop.Stop, options.StateDir ?? ".").Do);
+        var control = new ControlPanel(machine, inputs, loop, loop.Stop, options.StateDir ?? ".") { Patience = _patience };
+        return new StatusServer(at, TlsIdentity.Of(options), _report.Say, () => board.View with { DiskProblem = _patience?.Problem }, control.Do);
     }
 
     private Recorder NewRecorder(Machine machine, OverlayDisk?[] disks, RecordingFile file, Action flush, Action stop, Action<DiskFailure> diskError)

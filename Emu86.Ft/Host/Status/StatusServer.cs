@@ -116,6 +116,7 @@ public sealed class StatusServer : IDisposable
         ["epoch"] = v.Epoch,
         ["protected"] = v.Protected,
         ["paused"] = v.Paused,
+        ["diskProblem"] = v.DiskProblem ?? "",
         ["instructionCount"] = v.Position.Count,
         ["virtualTimeNs"] = v.Position.VirtualTimeNs,
         ["mips"] = Math.Round(v.Mips, 3),
@@ -141,6 +142,7 @@ public sealed class StatusServer : IDisposable
         Line("engine", "gauge", "1 for the engine that executes the guest.", 1, $"{{engine=\"{v.Engine}\"}}");
         Line("epoch", "gauge", "Epoch of the arbiter.", v.Epoch);
         Line("protected", "gauge", "1 when a failure of the live host loses nothing.", v.Protected ? 1 : 0);
+        Line("disk_waits", "gauge", "1 while the guest stands still because a disk of the host fails.", v.DiskProblem is null ? 0 : 1);
         Line("instructions_total", "counter", "Position of the guest in instructions.", v.Position.Count);
         Line("virtual_time_seconds", "counter", "Position of the guest in time.", v.Position.VirtualTimeNs / 1e9);
         Line("mips", "gauge", "Million instructions in the last second.", v.Mips);
@@ -163,6 +165,7 @@ public sealed class StatusServer : IDisposable
         <html lang="en"><head><meta charset="utf-8"><meta http-equiv="refresh" content="1"><title>Emu86 {{v.Role}}</title>
         <style>body{font-family:sans-serif;margin:2em}td{padding:.2em 1em .2em 0}</style></head><body>
         <h1>Emu86: {{v.Role}}, epoch {{v.Epoch}}, {{(v.Protected ? "protected" : "unprotected")}}{{(v.Paused ? ", paused" : "")}}</h1>
+        <p>{{WebUtility.HtmlEncode(v.DiskProblem)}}</p>
         <table>
         <tr><td>Engine</td><td>{{v.Engine}}</td></tr>
         <tr><td>Instructions</td><td>{{v.Position.Count:N0}}</td></tr>

@@ -15,6 +15,10 @@ public sealed record StatusView
     public ulong Epoch { get; init; }
     public bool Protected { get; init; }
     public bool Paused { get; init; }
+
+    /// <summary>Why the guest waits for a disk (--on-disk-error stop), as a sentence; null while it does not.</summary>
+    public string? DiskProblem { get; init; }
+
     public Position Position { get; init; }
 
     /// <summary>Instructions executed since the start of the process.</summary>

@@ -78,12 +78,12 @@ internal sealed class BackupDriver : ICoreEvents
         var primary = new PrimaryDriver(_host, _machine!, _clone!.Disks, _outputs, world, _next, Status, MarkDisks);
         _live = primary;
         int code = primary.Run();
-        foreach (SnapshotDisk? disk in _clone.Disks) disk?.Flush();
+        bool isWhole = DiskErrors.Flush(_clone.Disks, _host.Report.Say) && _host.Patience is not { HasGivenUp: true };
         if (!Rejoining.Follows(_host.Options, code)) PairRoles.PrintHash(_host.Options, _machine!);
         // The process may go on, as a candidate.
         _machine!.Dispose();
         _clone.Dispose();
-        return code;
+        return code == ExitCode.Ok && !isWhole ? ExitCode.Failure : code;
     }
 
     /// <summary>Operations from the status port: for the live side only.</summary>
@@ -159,7 +159,7 @@ internal sealed class BackupDriver : ICoreEvents
     {
         _outputs.Drain(_ => { });
         _histories = [.. _clone!.Disks.Select(d => d is null ? null : _evidence.Keep(d))];
-        return MachineBuilder.Build(config, _histories, _outputs, _host.Options.Engine);
+        return MachineBuilder.Build(config, PatientDisk.Over(_histories, _host.Patience), _outputs, _host.Options.Engine);
     }
 
     private void TakeCloned(Message message)
@@ -270,7 +270,7 @@ internal sealed class BackupDriver : ICoreEvents
     {
         if (_machine!.TakeDiskFailures() is not [var failure, ..]) return false;
         _target = null;
-        _core.GiveUp(Now, $"this backup's disk failed: {DiskErrors.Reason(failure, _clone!.Disks[failure.Drive])}");
+        _core.GiveUp(Now, $"this backup's disk failed: {DiskErrors.Reason(failure.Drive, _clone!.Disks[failure.Drive])}");
         return true;
     }
 

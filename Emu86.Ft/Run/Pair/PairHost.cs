@@ -61,6 +61,8 @@ internal sealed class PairHost : IDisposable
         StateDirectory = StateDirectories.Of(options);
         _arbiter = Arbiters.Open(Arbiters.AddressOf(options), options.Name, Report.Say);
         Heartbeats = NewHeartbeats(isBackup ? Addresses.Listen : Addresses.PrimaryHeartbeats);
+        // A backup leaves instead, until it is live.
+        Patience = options.OnDiskError == DiskErrorAction.Stop ? new DiskPatience(Report.Say) { EachWait = Turn, MayWait = () => false } : null;
         if (options.Cluster is { } cluster)
         {
             _cluster = new EtcdConnection(EtcdAddress.Parse("--cluster", cluster));
@@ -83,6 +85,9 @@ internal sealed class PairHost : IDisposable
     public string StateDirectory { get; }
 
     public InputQueue Queue { get; } = new();
+
+    /// <summary>With which a side that has no partner waits for its disks; null when the guest is to see their errors.</summary>
+    public DiskPatience? Patience { get; }
 
     public Heartbeats Heartbeats { get; private set; }
 
@@ -108,6 +113,13 @@ internal sealed class PairHost : IDisposable
 
     /// <summary>How often the protocol wants to be called, at least.</summary>
     public TimeSpan TurnEvery => TimeSpan.FromMicroseconds(Math.Min(4_000, Protocol.HeartbeatUs / 4));
+
+    /// <summary>SIGTERM or Ctrl-C. From any thread.</summary>
+    public void StopAsked()
+    {
+        Patience?.End();
+        Queue.Post(() => Events!.StopAsked());
+    }
 
     /// <summary>The emulation thread is at work.</summary>
     public void Turn() => Volatile.Write(ref _lastTurnUs, HostClock.NowUs);

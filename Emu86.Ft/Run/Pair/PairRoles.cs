@@ -19,7 +19,7 @@ public static class PairRoles
         SnapshotFile? snapshot = options.Restore is { } file ? SnapshotFile.Read(file) : null;
         MachineConfig config = snapshot?.ConfigFor(disks.Stores) ?? MachineBuilder.Configure(options, disks.Stores);
         using World world = World.Open(options, host.Queue, host.Report);
-        using Machine machine = MachineBuilder.Build(config, disks.Stores, gate, options.Engine);
+        using Machine machine = MachineBuilder.Build(config, PatientDisk.Over(disks.Stores, host.Patience), gate, options.Engine);
         snapshot?.RestoreTo(machine);
         SnapshotFile.CheckOptions(options, machine);
         var start = new PrimaryStart
@@ -31,14 +31,14 @@ public static class PairRoles
             OwnDisks = DiskCopies.Names(options),
         };
         var driver = new PrimaryDriver(host, machine, disks.Stores, gate, world, start, new StatusBoard(), disks.MarkLive);
-        using StatusServer? status = options.Status is { } at ? new StatusServer(at, host.Tls, host.Report.Say, () => driver.Status.View, o => driver.Control.Do(o)) : null;
-        using var signals = new Signals(() => host.Queue.Post(() => host.Events!.StopAsked()));
+        using StatusServer? status = options.Status is { } at ? new StatusServer(at, host.Tls, host.Report.Say, () => driver.Status.View with { DiskProblem = host.Patience?.Problem }, o => driver.Control.Do(o)) : null;
+        using var signals = new Signals(host.StopAsked);
         world.Start();
         int code = driver.Run();
-        disks.Flush();
-        if (options is { SaveSnapshot: { } save, SaveSnapshotAt: null } && code != ExitCode.HaltedByOther) SnapshotFile.Write("--save-snapshot", save, machine);
+        bool isWhole = DiskErrors.Flush(disks.Stores, host.Report.Say) && host.Patience is not { HasGivenUp: true };
+        if (options is { SaveSnapshot: { } save, SaveSnapshotAt: null } && code != ExitCode.HaltedByOther && host.Patience is not { HasGivenUp: true }) SnapshotFile.Write("--save-snapshot", save, machine);
         if (!Rejoining.Follows(options, code)) PrintHash(options, machine);
-        return code;
+        return code == ExitCode.Ok && !isWhole ? ExitCode.Failure : code;
     }
 
     public static int RunBackup(RunOptions options)
@@ -47,8 +47,8 @@ public static class PairRoles
         if (options.SaveSnapshot is not null) throw new HostException("--save-snapshot cannot be used with --backup: the primary has the same state; give --save-snapshot to the primary", ExitCode.Usage);
         using var host = new PairHost(options, isBackup: true);
         var driver = new BackupDriver(host);
-        using var signals = new Signals(() => host.Queue.Post(() => host.Events!.StopAsked()));
-        using StatusServer? status = options.Status is { } statusAt ? new StatusServer(statusAt, host.Tls, host.Report.Say, () => driver.Status.View, driver.Control) : null;
+        using var signals = new Signals(host.StopAsked);
+        using StatusServer? status = options.Status is { } statusAt ? new StatusServer(statusAt, host.Tls, host.Report.Say, () => driver.Status.View with { DiskProblem = host.Patience?.Problem }, driver.Control) : null;
         host.Listen(options.Listen);
         Rehearsal.Begin(host);
         host.Report.Say($"role backup, waiting on {options.Listen}");
@@ -111,11 +111,6 @@ internal sealed class PrimaryDisks : IDisposable
         {
             if (_options.Disks[n] is { ReadOnly: false } disk) new DiskSideFile(_ids[n], DiskCopies.Name(disk.Path), epoch, DiskCopyState.Current) { Guest = _options.Name, Arbiter = _arbiter }.Write(disk.Path);
         }
-    }
-
-    public void Flush()
-    {
-        foreach (SnapshotDisk? disk in Stores) disk?.Flush();
     }
 
     public void Dispose()

@@ -74,9 +74,12 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
         _loop = new LiveLoop(machine, host.Queue, settings, this, this)
         {
             DebtDropped = t => host.Report.Say($"the host stood still for {t.TotalSeconds:F1} s; the guest does not catch up"),
+            Waited = host.Patience is null ? null : host.Patience.TakeWaited,
         };
         if (host.Options is { SaveSnapshot: { } file, SaveSnapshotAt: { } at }) _loop.At.Add(at, () => SaveSnapshot(file));
         host.Events = this;
+        // Armed, it hands over: the backup has a good copy.
+        if (host.Patience is { } patience) patience.MayWait = () => _core.Phase is not (PrimaryPhase.Armed or PrimaryPhase.HandingOver);
         machine.ScrubPages = Scrubbing.PagesPerHash(host.Options, machine.Config);
     }
 
@@ -91,7 +94,7 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
     private static long Now => HostClock.NowUs;
 
     /// <summary>Operations from the status port.</summary>
-    public ControlPanel Control => new(_machine, _host.Queue, _loop, PowerOff, _host.StateDirectory) { Move = Move };
+    public ControlPanel Control => new(_machine, _host.Queue, _loop, PowerOff, _host.StateDirectory) { Move = Move, Patience = _host.Patience };
 
     /// <summary>Runs until the guest ends, the run is stopped, or another side is live; returns the exit code.</summary>
     public int Run()
@@ -137,7 +140,7 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
 
     private void Failed(DiskFailure failure)
     {
-        string reason = DiskErrors.Reason(failure, _disks[failure.Drive]);
+        string reason = DiskErrors.Reason(failure.Drive, _disks[failure.Drive]);
         if (!GiveUp(reason))
         {
             _host.Report.SayOnce(DiskErrors.Sentence(failure, _disks[failure.Drive]));
