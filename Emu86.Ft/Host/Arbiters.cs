@@ -1,6 +1,7 @@
 // Which arbiter a guest has, and how it is opened.
 using Emu86.Ft.Cli;
 using Emu86.Ft.Host.Etcd;
+using Emu86.Ft.Host.Links;
 using Emu86.Ft.Replication;
 
 namespace Emu86.Ft.Host;
@@ -19,11 +20,12 @@ internal static class Arbiters
     /// <summary>Opens an arbiter. Throws <see cref="HostException"/> when it cannot be used.</summary>
     /// <param name="address">file:PATH or etcd:URL[,URL...].</param>
     /// <param name="guest">The guest's name, the key.</param>
+    /// <param name="tls">For an etcd with https:.</param>
     /// <param name="wait">Told why an etcd that may come later is waited for; null: it must be there.</param>
-    public static IArbiter Open(string address, string guest, Action<string>? wait)
+    public static IArbiter Open(string address, string guest, TlsIdentity? tls, Action<string>? wait)
     {
         if (address.StartsWith(FileArbiter.Prefix, StringComparison.Ordinal)) return new FileArbiter(address[FileArbiter.Prefix.Length..], guest);
-        var arbiter = new EtcdArbiter(new EtcdConnection(EtcdAddress.Parse("the arbiter", address)), guest);
+        var arbiter = new EtcdArbiter(new EtcdConnection(EtcdAddress.Parse("the arbiter", address), tls), guest);
         string? said = null;
         while (true)
         {

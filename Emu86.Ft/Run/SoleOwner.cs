@@ -35,8 +35,8 @@ internal sealed class SoleOwner : IDisposable
         (_options, _report, _sides) = (options, report, sides);
         Guest = options.Name == new RunOptions().Name ? known.Guest ?? options.Name : options.Name;
         _address = Arbiters.AddressOf(options, known.Arbiter);
-        _arbiter = Arbiters.Open(_address, Guest, wait: null);
         _tls = TlsIdentity.Of(options);
+        _arbiter = Arbiters.Open(_address, Guest, _tls, wait: null);
         _listener = new OwnerListener(_self, OwnHost, _tls, report.Say, () => HostClock.NowUs - Volatile.Read(ref _turnUs) < 2 * GapUs);
         _value = new ArbiterValue(0, _self, _listener.Address, GuestState.Live, [], DiskCopies.Names(options));
     }

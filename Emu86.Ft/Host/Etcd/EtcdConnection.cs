@@ -2,6 +2,7 @@
 using System.Net.Sockets;
 using System.Security.Authentication;
 using System.Text.Json;
+using Emu86.Ft.Host.Links;
 using Etcdserverpb;
 using Grpc.Core;
 using Grpc.Net.Client;
@@ -21,11 +22,13 @@ public sealed class EtcdConnection : IDisposable
     private readonly Member[] _members;
     private int _preferred;
 
-    public EtcdConnection(EtcdAddress address)
+    /// <param name="address">Its members.</param>
+    /// <param name="tls">Whom https: believes, and what it shows; null: the authorities of this host, and nothing.</param>
+    public EtcdConnection(EtcdAddress address, TlsIdentity? tls)
     {
         Address = address;
         TimeSpan patience = TimeSpan.FromMilliseconds(Math.Max(PatienceMs / address.Members.Count, MemberPatienceMinMs));
-        _members = [.. address.Members.Select(url => new Member(url, patience))];
+        _members = [.. address.Members.Select(url => new Member(url, patience, tls))];
     }
 
     public EtcdAddress Address { get; }
@@ -102,7 +105,7 @@ public sealed class EtcdConnection : IDisposable
         throw problem!;
     }
 
-    private sealed class Member(Uri url, TimeSpan patience) : IDisposable
+    private sealed class Member(Uri url, TimeSpan patience, TlsIdentity? tls) : IDisposable
     {
         private readonly Lock _lock = new();
         private GrpcChannel? _channel;
@@ -139,7 +142,7 @@ public sealed class EtcdConnection : IDisposable
             Exception? cause = e.Status.DebugException;
             if (e.StatusCode == StatusCode.NotFound && cause is null) return new(EtcdFailure.NoLease, $"{Name}: {Line(e.Status.Detail)}");
             if (e.StatusCode == StatusCode.DeadlineExceeded) return Unreachable($"no answer within {patience.TotalMilliseconds:F0} ms");
-            if (Find<AuthenticationException>(cause) is { } tls) return new(EtcdFailure.Unusable, $"{Name} cannot be used: {Line(tls.Message)}");
+            if (Find<AuthenticationException>(cause) is { } refused) return new(EtcdFailure.Unusable, $"{Name} cannot be used: {Line(refused.Message)}");
             if (Nobody(cause) is { } nobody) return Unreachable(nobody);
             if (e.StatusCode is StatusCode.Unavailable or StatusCode.Cancelled && cause is null) return Unreachable(Line(e.Status.Detail));
             string? version;
@@ -190,7 +193,12 @@ public sealed class EtcdConnection : IDisposable
         }
 
         // A proxy of the environment is for the internet.
-        private SocketsHttpHandler NewHandler() => new() { UseProxy = false, ConnectTimeout = patience };
+        private SocketsHttpHandler NewHandler()
+        {
+            var handler = new SocketsHttpHandler { UseProxy = false, ConnectTimeout = patience };
+            if (tls is not null) handler.SslOptions = tls.ClientOptions();
+            return handler;
+        }
 
         /// <summary>What /version says, which every etcd since version 2 serves; null when there is no such answer. Throws
         /// <see cref="HttpRequestException"/> when there is nobody.</summary>

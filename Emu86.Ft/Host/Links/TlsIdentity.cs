@@ -96,6 +96,9 @@ public sealed class TlsIdentity
         }));
     }
 
+    /// <summary>For a client of a server that is no emulator and has a certificate of the same authorities.</summary>
+    public SslClientAuthenticationOptions ClientOptions() => new() { ClientCertificateContext = _own, CertificateChainPolicy = Policy(CertificateAuthority.ServerUse) };
+
     private static Channel Shake(Socket socket, IPEndPoint remote, ref string? problem, Action<SslStream> authenticate)
     {
         SslStream? stream = null;

@@ -59,13 +59,13 @@ internal sealed class PairHost : IDisposable
         Protocol = ProtocolOptions.For(options.HeartbeatMs, options.FailureTimeoutMs, options.MaxLagMs) with { HashEveryNs = (ulong)options.HashEveryMs * 1_000_000 };
         if (Protocol.Problem is { } problem) throw new HostException(problem, ExitCode.Usage);
         StateDirectory = StateDirectories.Of(options);
-        _arbiter = Arbiters.Open(Arbiters.AddressOf(options), options.Name, Report.Say);
+        _arbiter = Arbiters.Open(Arbiters.AddressOf(options), options.Name, Tls, Report.Say);
         Heartbeats = NewHeartbeats(isBackup ? Addresses.Listen : Addresses.PrimaryHeartbeats);
         // A backup leaves instead, until it is live.
         Patience = options.OnDiskError == DiskErrorAction.Stop ? new DiskPatience(Report.Say) { EachWait = Turn, MayWait = () => false } : null;
         if (options.Cluster is { } cluster)
         {
-            _cluster = new EtcdConnection(EtcdAddress.Parse("--cluster", cluster));
+            _cluster = new EtcdConnection(EtcdAddress.Parse("--cluster", cluster), Tls);
             Candidates = new ClusterCandidates(_cluster, options.Name, Self, Addresses, Tls is not null, Report.Say);
         }
         Owner = new OwnerListener(Self, Addresses.OwnHost, Tls, Report.Say, () => HostClock.NowUs - Volatile.Read(ref _lastTurnUs) < 10 * Protocol.FailureTimeoutUs);

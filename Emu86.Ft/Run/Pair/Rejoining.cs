@@ -31,10 +31,11 @@ internal static class Rejoining
     private static bool IsLiveElsewhere(RunOptions options)
     {
         var report = new Report(options.JsonLog);
-        IArbiter arbiter = Arbiters.Open(Arbiters.AddressOf(options), options.Name, report.Say);
+        TlsIdentity? tls = TlsIdentity.Of(options);
+        IArbiter arbiter = Arbiters.Open(Arbiters.AddressOf(options), options.Name, tls, report.Say);
         using var closed = arbiter as IDisposable;
         ArbiterValue? value = arbiter.AskAsync(new(0, ArbiterRequestKind.Read, 0, null), CancellationToken.None).GetAwaiter().GetResult().Current;
-        if (value is not { State: GuestState.Live } || !OwnerListener.MayLive(OwnerListener.Ask(value.OwnerAddress, value.Owner, 5_000L * options.FailureTimeoutMs, TlsIdentity.Of(options)))) return false;
+        if (value is not { State: GuestState.Live } || !OwnerListener.MayLive(OwnerListener.Ask(value.OwnerAddress, value.Owner, 5_000L * options.FailureTimeoutMs, tls))) return false;
         report.Say($"the guest '{options.Name}' is already live at {value.OwnerAddress} in epoch {value.Epoch}; this side becomes a candidate");
         return true;
     }

@@ -82,7 +82,7 @@ public sealed class EtcdArbiterTests
         Skip.IfNot(EtcdServer.IsInstalled, EtcdServer.HowToGetIt);
         using EtcdServer server = EtcdServer.Started();
         using EtcdArbiter arbiter = await Open(server.Address);
-        using EtcdConnection etcd = new(EtcdAddress.Parse("test", server.Address));
+        using EtcdConnection etcd = new(EtcdAddress.Parse("test", server.Address), null);
         await etcd.PutAsync(new PutRequest { Key = ByteString.CopyFromUtf8("emu86/identity"), Value = ByteString.CopyFromUtf8($"{B:N}") }, default);
         Assert.Equal(ArbiterVerdict.Unavailable, (await arbiter.AskAsync(new(1, ArbiterRequestKind.Start, 0, Value(1, A)), default)).Verdict);
         Assert.Contains("is not the one with which this run began", arbiter.Problem);
@@ -157,7 +157,7 @@ public sealed class EtcdArbiterTests
 
     private static async Task<EtcdArbiter> Open(string address)
     {
-        var arbiter = new EtcdArbiter(new EtcdConnection(EtcdAddress.Parse("test", address)), "a guest");
+        var arbiter = new EtcdArbiter(new EtcdConnection(EtcdAddress.Parse("test", address), null), "a guest");
         await arbiter.OpenAsync(default);
         return arbiter;
     }

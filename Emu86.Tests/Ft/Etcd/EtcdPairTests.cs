@@ -1,10 +1,9 @@
 // Pairs whose epochs are won in a real etcd, and whose candidates are found there.
 using System.Diagnostics;
-using System.Net;
-using System.Security.Cryptography;
-using System.Security.Cryptography.X509Certificates;
 using System.Text.Json;
+using Emu86.Ft.Cli;
 using Emu86.Ft.Host.Etcd;
+using Emu86.Tests.Ft.Tls;
 using Etcdserverpb;
 using Google.Protobuf;
 
@@ -14,6 +13,7 @@ namespace Emu86.Tests.Ft.Etcd;
 public sealed class EtcdPairTests : IDisposable
 {
     private readonly string _state = Directory.CreateTempSubdirectory("emu86-etcd-pair").FullName;
+    private readonly TestCertificates _certificates = new();
     private readonly List<PairProcess> _processes = [];
     private EtcdServer? _server;
 
@@ -21,6 +21,7 @@ public sealed class EtcdPairTests : IDisposable
     {
         foreach (PairProcess process in _processes) process.Dispose();
         _server?.Dispose();
+        _certificates.Dispose();
         Directory.Delete(_state, recursive: true);
     }
 
@@ -87,25 +88,14 @@ public sealed class EtcdPairTests : IDisposable
     public async Task Over_https_etcd_must_have_a_certificate_that_this_host_trusts()
     {
         Skip.IfNot(EtcdServer.IsInstalled, EtcdServer.HowToGetIt);
-        (string certificate, string key) = (Path.Combine(_state, "etcd.crt"), Path.Combine(_state, "etcd.key"));
-        using (ECDsa own = ECDsa.Create(ECCurve.NamedCurves.nistP256))
-        {
-            CertificateRequest request = new("CN=etcd", own, HashAlgorithmName.SHA256);
-            var names = new SubjectAlternativeNameBuilder();
-            names.AddIpAddress(IPAddress.Loopback);
-            request.CertificateExtensions.Add(names.Build());
-            request.CertificateExtensions.Add(new X509BasicConstraintsExtension(certificateAuthority: true, hasPathLengthConstraint: false, pathLengthConstraint: 0, critical: true));
-            using X509Certificate2 made = request.CreateSelfSigned(DateTimeOffset.UtcNow.AddDays(-1), DateTimeOffset.UtcNow.AddDays(1));
-            File.WriteAllText(certificate, made.ExportCertificatePem());
-            File.WriteAllText(key, own.ExportECPrivateKeyPem());
-        }
-        _server = EtcdServer.Started((certificate, key));
-        using EtcdArbiter arbiter = new(new EtcdConnection(EtcdAddress.Parse("test", Server.Address)), "guest");
+        TlsFiles files = _certificates.Make(TestCertificates.Local);
+        _server = EtcdServer.Started(files);
+        using EtcdArbiter arbiter = new(new EtcdConnection(EtcdAddress.Parse("test", Server.Address), null), "guest");
         EtcdException e = await Assert.ThrowsAsync<EtcdException>(() => arbiter.OpenAsync(default));
         Assert.Equal(EtcdFailure.Unusable, e.Failure);
         Assert.Contains("certificate", e.Message);
         // As an administrator adds it to the host's, for one process.
-        Environment.SetEnvironmentVariable("SSL_CERT_FILE", certificate);
+        Environment.SetEnvironmentVariable("SSL_CERT_FILE", files.Authority);
         try
         {
             PairProcess primary = Start("--primary", "--arbiter", Server.Address);
@@ -115,6 +105,25 @@ public sealed class EtcdPairTests : IDisposable
         {
             Environment.SetEnvironmentVariable("SSL_CERT_FILE", null);
         }
+    }
+
+    [SkippableFact]
+    public void A_cluster_of_hosts_works_over_TLS_with_an_etcd_that_asks_for_certificates()
+    {
+        Skip.IfNot(EtcdServer.IsInstalled, EtcdServer.HowToGetIt);
+        Skip.If(TlsPairTests.OwnAddress.Length == 0, "needs a network interface with an IPv4 address besides loopback");
+        string[] tls = TestCertificates.Options(_certificates.Make([TlsPairTests.OwnAddress, .. TestCertificates.Local]));
+        _server = EtcdServer.Started(_certificates.Make(TestCertificates.Local), asksForCertificates: true);
+        int a = PairProcess.FreePort(), b = PairProcess.FreePort();
+        PairProcess primary = Start(["--primary", "--cluster", Server.Address, "--listen", $"{TlsPairTests.OwnAddress}:{a}", .. tls]);
+        primary.WaitFor("role primary epoch 1");
+        PairProcess backup = Start(["--backup", "--cluster", Server.Address, "--listen", $"{TlsPairTests.OwnAddress}:{b}", .. tls]);
+        primary.WaitFor($"protected by {TlsPairTests.OwnAddress}:{b}");
+        primary.Signal(PairProcess.SigStop);
+        backup.WaitFor("went live epoch 2");
+        primary.Signal(PairProcess.SigCont);
+        primary.WaitFor("halted, epoch 2 belongs to another");
+        backup.WaitFor($"protected by {TlsPairTests.OwnAddress}:{a}");
     }
 
     [SkippableFact]
@@ -164,7 +173,7 @@ public sealed class EtcdPairTests : IDisposable
         registered.WaitFor("offered to the cluster");
         PairProcess idle = Start("--backup", "--listen", $"127.0.0.1:{b}", "--arbiter", Server.Address, "--name", "web");
         idle.WaitFor("role backup");
-        using EtcdConnection etcd = new(EtcdAddress.Parse("test", Server.Address));
+        using EtcdConnection etcd = new(EtcdAddress.Parse("test", Server.Address), null);
         await Register(etcd, new Candidate(Guid.NewGuid(), $"127.0.0.1:{b}", 0, 1L << 50));
         await Register(etcd, new Candidate(Guid.NewGuid(), "127.0.0.1:1", 1_000_000, 1L << 50));
         PairProcess primary = Member("--primary", PairProcess.FreePort());
@@ -181,7 +190,7 @@ public sealed class EtcdPairTests : IDisposable
         int leaves = PairProcess.FreePort(), dies = PairProcess.FreePort(), stays = PairProcess.FreePort();
         PairProcess[] members = [Member("--backup", leaves), Member("--backup", dies), Member("--backup", stays)];
         foreach (PairProcess member in members) member.WaitFor("offered to the cluster");
-        using EtcdConnection etcd = new(EtcdAddress.Parse("test", Server.Address));
+        using EtcdConnection etcd = new(EtcdAddress.Parse("test", Server.Address), null);
         Candidate[] registered = await Registered(etcd);
         Assert.Equal(new[] { leaves, dies, stays }.Select(p => $"127.0.0.1:{p}").Order(), registered.Select(r => r.Address).Order());
         Assert.All(registered, r => Assert.InRange(r.FreeBytes, 1 << 20, 1L << 50));

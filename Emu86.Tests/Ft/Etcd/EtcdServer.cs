@@ -1,5 +1,7 @@
 // A real etcd of one member, for tests: it can be killed and started again on the same port and data.
 using System.Diagnostics;
+using Emu86.Ft.Cli;
+using Emu86.Tests.Ft.Tls;
 
 namespace Emu86.Tests.Ft.Etcd;
 
@@ -7,17 +9,20 @@ internal sealed class EtcdServer : IDisposable
 {
     public const string HowToGetIt = "needs etcd; on Debian: apt-get install etcd-server";
 
-    private static readonly HttpClient Http = new(new HttpClientHandler { ServerCertificateCustomValidationCallback = HttpClientHandler.DangerousAcceptAnyServerCertificateValidator })
-    {
-        Timeout = TimeSpan.FromSeconds(2),
-    };
-
     private readonly string _data = Directory.CreateTempSubdirectory("emu86-etcd").FullName;
     private readonly int _port = PairProcess.FreePort(), _peerPort = PairProcess.FreePort();
-    private readonly (string Certificate, string Key)? _tls;
+    private readonly HttpClient _http;
+    private readonly TlsFiles? _tls;
+    private readonly bool _asksForCertificates;
     private Process? _process;
 
-    private EtcdServer((string Certificate, string Key)? tls) => _tls = tls;
+    private EtcdServer(TlsFiles? tls, bool asksForCertificates)
+    {
+        (_tls, _asksForCertificates) = (tls, asksForCertificates);
+        var handler = new HttpClientHandler { ServerCertificateCustomValidationCallback = HttpClientHandler.DangerousAcceptAnyServerCertificateValidator };
+        if (tls is not null) handler.ClientCertificates.Add(TestCertificates.Read(tls));
+        _http = new HttpClient(handler) { Timeout = TimeSpan.FromSeconds(2) };
+    }
 
     public static bool IsInstalled => (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':').Any(d => File.Exists(Path.Combine(d, "etcd")));
 
@@ -28,10 +33,11 @@ internal sealed class EtcdServer : IDisposable
     private string Url => $"{(_tls is null ? "http" : "https")}://127.0.0.1:{_port}";
 
     /// <summary>A new one that serves.</summary>
-    /// <param name="tls">Files with its certificate and key; null: without TLS.</param>
-    public static EtcdServer Started((string Certificate, string Key)? tls = null)
+    /// <param name="tls">Its certificate; null: without TLS.</param>
+    /// <param name="asksForCertificates">Only clients with a certificate of the same authority are served.</param>
+    public static EtcdServer Started(TlsFiles? tls = null, bool asksForCertificates = false)
     {
-        EtcdServer server = new(tls);
+        EtcdServer server = new(tls, asksForCertificates);
         server.Start();
         return server;
     }
@@ -46,6 +52,7 @@ internal sealed class EtcdServer : IDisposable
             "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", $"test={peer}",
         ];
         if (_tls is { } tls) arguments = [.. arguments, "--cert-file", tls.Certificate, "--key-file", tls.Key];
+        if (_asksForCertificates) arguments = [.. arguments, "--client-cert-auth", "--trusted-ca-file", _tls!.Authority];
         foreach (string argument in arguments) start.ArgumentList.Add(argument);
         _process = Process.Start(start)!;
         _process.OutputDataReceived += (_, _) => { };
@@ -71,6 +78,7 @@ internal sealed class EtcdServer : IDisposable
     public void Dispose()
     {
         if (_process is not null) Kill();
+        _http.Dispose();
         Directory.Delete(_data, recursive: true);
     }
 
@@ -78,7 +86,7 @@ internal sealed class EtcdServer : IDisposable
     {
         try
         {
-            return Http.GetStringAsync($"{Url}/health").Result.Contains("true", StringComparison.Ordinal);
+            return _http.GetStringAsync($"{Url}/health").Result.Contains("true", StringComparison.Ordinal);
         }
         catch (AggregateException)
         {

@@ -27,7 +27,7 @@ public sealed class TlsPairTests : IDisposable
     }
 
     /// <summary>An IPv4 address of this host that is not on loopback; empty when there is none.</summary>
-    private static string OwnAddress => NetworkInterface.GetAllNetworkInterfaces()
+    internal static string OwnAddress => NetworkInterface.GetAllNetworkInterfaces()
         .Where(i => i.OperationalStatus == OperationalStatus.Up)
         .SelectMany(i => i.GetIPProperties().UnicastAddresses).Select(a => a.Address)
         .FirstOrDefault(a => a.AddressFamily == AddressFamily.InterNetwork && !IPAddress.IsLoopback(a))?.ToString() ?? "";
