@@ -11,8 +11,8 @@ namespace Emu86.Bench.Guests;
 /// <param name="Text">Without terminal control sequences.</param>
 /// <param name="Wall">Since the start of the process.</param>
 /// <param name="Processor">Processor time of the emulator's process, all threads (the kernel counts it in steps of 10 ms).</param>
-/// <param name="PeakKib">The most memory that the process had so far, in KiB.</param>
-internal readonly record struct GuestLine(string Text, TimeSpan Wall, TimeSpan Processor, long PeakKib);
+/// <param name="MemoryKib">Memory of the process, in KiB: what is mapped twice counts once.</param>
+internal readonly record struct GuestLine(string Text, TimeSpan Wall, TimeSpan Processor, long MemoryKib);
 
 internal static class GuestProcess
 {
@@ -43,7 +43,7 @@ internal static class GuestProcess
         byte[] buffer = new byte[4096];
         for (int got; (got = output.Read(buffer)) > 0;)
         {
-            var at = new GuestLine("", Stopwatch.GetElapsedTime(began), ProcessorTime(process), PeakKib(process));
+            var at = new GuestLine("", Stopwatch.GetElapsedTime(began), ProcessorTime(process), MemoryKib(process));
             foreach (byte b in buffer.AsSpan(0, got))
             {
                 if (b != '\n') line.Append((char)b);
@@ -113,15 +113,15 @@ internal static class GuestProcess
         }
     }
 
-    private static long PeakKib(Process process)
+    private static long MemoryKib(Process process)
     {
         try
         {
-            // proc(5): "VmHWM:   123456 kB".
-            string line = File.ReadLines($"/proc/{process.Id}/status").FirstOrDefault(l => l.StartsWith("VmHWM:", StringComparison.Ordinal), "");
-            return line.Length > 0 ? long.Parse(line["VmHWM:".Length..^"kB".Length], CultureInfo.InvariantCulture) : 0;
+            // proc(5): "Pss:   123456 kB".
+            string line = File.ReadLines($"/proc/{process.Id}/smaps_rollup").FirstOrDefault(l => l.StartsWith("Pss:", StringComparison.Ordinal), "");
+            return line.Length > 0 ? long.Parse(line["Pss:".Length..^"kB".Length], CultureInfo.InvariantCulture) : 0;
         }
-        catch (IOException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             return 0;
         }

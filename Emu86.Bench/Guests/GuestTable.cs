@@ -28,7 +28,7 @@ internal sealed class GuestTable(Settings settings, IReadOnlyList<Emulator> emul
     {
         var seen = new HashSet<string>();
         GuestLine? begin = null;
-        _peaksKib[emulator] = long.Max(_peaksKib.GetValueOrDefault(emulator), lines.Count > 0 ? lines.Max(l => l.PeakKib) : 0);
+        _peaksKib[emulator] = long.Max(_peaksKib.GetValueOrDefault(emulator), lines.Count > 0 ? lines.Max(l => l.MemoryKib) : 0);
         foreach (GuestLine line in lines)
         {
             if (line.Text.EndsWith("emu86-guest: userspace", StringComparison.Ordinal)) Take(emulator, GuestBenchmark.Boot, new Sample(line.Wall, line.Processor));
@@ -37,7 +37,9 @@ internal sealed class GuestTable(Settings settings, IReadOnlyList<Emulator> emul
             {
                 Take(emulator, result.Program, new Sample(line.Wall - from.Wall, line.Processor - from.Processor));
                 seen.Add(result.Program);
-                if (!_checksums.TryAdd(result.Program, result.Checksum) && _checksums[result.Program] != result.Checksum)
+                // A process number of the host's is another one.
+                bool isGuest = emulators.First(e => e.Name == emulator).Boots;
+                if (isGuest && !_checksums.TryAdd(result.Program, result.Checksum) && _checksums[result.Program] != result.Checksum)
                 {
                     Fail($"{result.Program} gave checksum {result.Checksum} in {emulator}, {_checksums[result.Program]} elsewhere");
                 }
