@@ -24,7 +24,7 @@ internal static class LagSoak
         shell.WaitFor("emu86-guest: ready", Boot);
         shell.WaitFor("emu86:/# ", Soon);
         for (int n = 0; n < WarmUps; n++) shell.Run("/bench/sieve >/dev/null", Soon);
-        shell.Run("(while :; do /bench/sieve; done) >/dev/null 2>&1 &", Soon);
+        shell.Run("{ while :; do /bench/sieve; done >/dev/null 2>&1 & }", Soon);
         Thread.Sleep(2000);
 
         Seen full = Watch(pair, backup, options.Duration, () => 1);
