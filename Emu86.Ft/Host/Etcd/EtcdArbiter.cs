@@ -67,9 +67,9 @@ public sealed class EtcdArbiter(EtcdConnection etcd, string guest) : IArbiter, I
             await ReadAsync(cancellation);
             await ReplaceAsync(NoRevision, new ArbiterValue(0, Guid.Empty, "", GuestState.Live, [], []), cancellation);
         }
-        catch (EtcdException)
+        catch (Exception e) when (e is EtcdException or OperationCanceledException)
         {
-            // Only a rehearsal; the claim says its own problems.
+            // Only a rehearsal: the claim says its own problems, and a process that ends needs none.
         }
     }
 

@@ -210,6 +210,18 @@ public sealed class EtcdPairTests : IDisposable
         Assert.Equal($"127.0.0.1:{stays}", (await Registered(etcd)).Single().Address);
     }
 
+    [SkippableFact]
+    public void A_backup_that_is_stopped_while_it_waits_for_an_answer_ends_in_order()
+    {
+        using AnswerLoser loser = new(Server.Port, "emu86/guests/web/epoch");
+        PairProcess backup = Start("--backup", "--listen", $"127.0.0.1:{PairProcess.FreePort()}", "--cluster", $"{loser.Address},name=web");
+        backup.WaitFor("offered to the cluster");
+        for (long began = Stopwatch.GetTimestamp(); loser.Lost == 0; Thread.Sleep(1)) Assert.True(Stopwatch.GetElapsedTime(began).TotalSeconds < 30, backup.Text);
+        backup.Signal(PairProcess.SigTerm);
+        Assert.True(backup.WaitForExit() == 0, backup.Text);
+        Assert.DoesNotContain("Unhandled", backup.Text);
+    }
+
     private static Task Register(EtcdConnection etcd, Candidate candidate) => etcd.PutAsync(new PutRequest
     {
         Key = ByteString.CopyFromUtf8($"emu86/guests/web/candidates/{candidate.Id:N}"),
