@@ -65,6 +65,8 @@ internal sealed unsafe partial class Translator
             if (changed && (isRead || flow == FlagFlow.Looks || MayLeave(x))) return default;
             if (flow is FlagFlow.Looks or FlagFlow.Changes or FlagFlow.Overwrites) return recipe;
             changed |= recipe.NeedsAny(_writes[n]);
+            // It finds out only when it has moved ESP that it does not go where the trace goes.
+            if (changed && x.FlowControl == FlowControl.Return) return default;
         }
         return changed ? default : recipe;
     }

@@ -153,6 +153,53 @@ public sealed class TranslatedGuestTests
         }
     }
 
+    /// <summary>They cannot be found again from ESP: the return has moved it.</summary>
+    [SkippableFact]
+    public unsafe void Flags_of_an_addition_to_the_stack_pointer_are_seen_where_a_return_goes_elsewhere()
+    {
+        const uint Call = SystemWorld.CodeAt + 0x80, Usual = Call + 5, Routine = SystemWorld.CodeAt + 0x100, Other = SystemWorld.CodeAt + 0x180;
+        using SystemWorld interpreted = new SystemWorld().Protected(), translated = new SystemWorld().Protected();
+        foreach (SystemWorld world in new[] { interpreted, translated })
+        {
+            world.Code(SystemWorld.CodeAt, a =>
+            {
+                a.mov(esp, 0x5_fffc);
+                a.mov(edx, Usual);
+                a.mov(eax, Other);
+                a.inc(ecx);
+                a.test(ecx, 7);
+                a.cmove(edx, eax);
+                a.jmp(Call);
+            });
+            world.Code(Call, a =>
+            {
+                a.call(Routine);
+                a.xor(eax, eax);
+                a.jmp(SystemWorld.CodeAt);
+            });
+            world.Code(Routine, a =>
+            {
+                a.mov(__dword_ptr[esp], edx);
+                a.push(eax);
+                a.add(esp, 4);
+                a.ret();
+            });
+            world.Code(Other, a =>
+            {
+                a.pushfd();
+                a.pop(esi);
+                a.imul(edi, edi, 5);
+                a.add(edi, esi);
+                a.jmp(SystemWorld.CodeAt);
+            });
+            world.Cpu.AfterStateChange();
+        }
+        Skip.IfNot(translated.Cpu.UseTranslator(true, hotRuns: 2), "the translator needs Linux on an x86-64 processor");
+        interpreted.Cpu.Run(10_000);
+        translated.Cpu.Run(10_000);
+        for (int n = 0; n < 8; n++) Assert.Equal((n, interpreted.S.R[n]), (n, translated.S.R[n]));
+    }
+
     /// <summary>What an access remembers of a page is told apart by a number that at last begins again.</summary>
     [SkippableFact]
     public unsafe void A_page_that_was_mapped_elsewhere_is_not_remembered_when_the_numbers_begin_again()
