@@ -33,14 +33,14 @@ internal abstract class Emulator
     /// <summary>The command that boots the guest and runs the jobs (names separated by commas).</summary>
     public abstract Command Prepare(Guest guest, string jobs, string workDirectory);
 
-    public static Emulator Peer(string name, string? ours, string engine) => name switch
+    public static Emulator Peer(string name, string? ours, string engine, bool ownCores) => name switch
     {
         "qemu" => new Qemu(icount: false),
         "qemu-icount" => new Qemu(icount: true),
         "bochs" => new Bochs(),
         "interpreter" => new Emu86(ours, "interpreter", name),
         "native" => new Native(),
-        "pair" => new Pair(ours, engine),
+        "pair" => new Pair(ours, engine, ownCores),
         _ => throw new BenchException($"--against knows qemu, qemu-icount, bochs, interpreter, pair and native, not \"{name}\""),
     };
 
@@ -93,8 +93,32 @@ internal class Emu86(string? program, string engine, string name = Emu86.Subject
     }
 }
 
+/// <summary>Emu86 with one processor to itself, all of its threads on it, while an independent one runs the same, and longer, on another: what a
+/// pair whose sides have a core each is to be compared with.</summary>
+internal sealed class Beside(string? program, string engine) : Emu86(program, engine)
+{
+    public override Command Prepare(Guest guest, string jobs, string workDirectory)
+    {
+        Command measured = With(guest, jobs, []), other = With(guest, $"{jobs},{jobs}", []);
+        // The measured one is this process itself; the other one ends with it.
+        string script = $"{Cores.Second} {Cores.Quoted(other)} < /dev/null > /dev/null 2>&1 & other=$!; (tail --pid=$$ -f /dev/null; kill $other) > /dev/null 2>&1 & exec {Cores.First} \"$@\"";
+        return new Command("sh", ["-c", script, "beside", measured.Program, .. measured.Arguments]);
+    }
+}
+
+/// <summary>The processors that the sides of a pair have to themselves.</summary>
+internal static class Cores
+{
+    public const string First = "taskset -c 0", Second = "taskset -c 1";
+
+    public static string Quoted(Command command) => string.Join(' ', command.Arguments.Prepend(command.Program).Select(word => $"'{word.Replace("'", "'\\''")}'"));
+}
+
 /// <summary>Emu86 with a backup on the same host, which is cloned from it while it boots: what protection costs.</summary>
-internal sealed class Pair(string? program, string engine) : Emu86(program, engine, "pair")
+/// <param name="program">As emu86's.</param>
+/// <param name="engine">Of both sides.</param>
+/// <param name="ownCores">Each side has a processor to itself.</param>
+internal sealed class Pair(string? program, string engine, bool ownCores) : Emu86(program, engine, "pair")
 {
     public override Command Prepare(Guest guest, string jobs, string workDirectory)
     {
@@ -103,7 +127,8 @@ internal sealed class Pair(string? program, string engine) : Emu86(program, engi
         Command primary = With(guest, jobs, ["--primary", "--backups", address, "--state-dir", state]);
         string[] backup = [.. Start, "--backup", "--listen", address, "--state-dir", state, "--net", "none", "--serial", "null", "--engine", Engine];
         // The backup ends when the primary's guest powers off.
-        string script = $"{string.Join(' ', backup)} < /dev/null > \"$0/backup.log\" 2>&1 & exec \"$@\"";
+        (string first, string second) = ownCores ? (Cores.First, Cores.Second) : ("", "");
+        string script = $"{second} {string.Join(' ', backup)} < /dev/null > \"$0/backup.log\" 2>&1 & exec {first} \"$@\"";
         return new Command("sh", ["-c", script, state, primary.Program, .. primary.Arguments]);
     }
 }

@@ -26,7 +26,7 @@ internal sealed class GuestTable(Settings settings, IReadOnlyList<Emulator> emul
     /// <summary>Takes the times of a run.</summary>
     public void Add(string emulator, List<GuestLine> lines)
     {
-        var seen = new HashSet<string>();
+        var seen = new Dictionary<string, int>();
         GuestLine? begin = null;
         _peaksKib[emulator] = long.Max(_peaksKib.GetValueOrDefault(emulator), lines.Count > 0 ? lines.Max(l => l.MemoryKib) : 0);
         foreach (GuestLine line in lines)
@@ -35,8 +35,8 @@ internal sealed class GuestTable(Settings settings, IReadOnlyList<Emulator> emul
             else if (line.Text.StartsWith("emu86-guest: begin ", StringComparison.Ordinal)) begin = line;
             else if (Result(line.Text) is { } result && begin is { } from)
             {
-                Take(emulator, result.Program, new Sample(line.Wall - from.Wall, line.Processor - from.Processor));
-                seen.Add(result.Program);
+                int times = seen[result.Program] = seen.GetValueOrDefault(result.Program) + 1;
+                if (times == settings.Passes) Take(emulator, result.Program, new Sample(line.Wall - from.Wall, line.Processor - from.Processor));
                 // A process number of the host's is another one.
                 bool isGuest = emulators.First(e => e.Name == emulator).Boots;
                 if (isGuest && !_checksums.TryAdd(result.Program, result.Checksum) && _checksums[result.Program] != result.Checksum)
@@ -45,14 +45,14 @@ internal sealed class GuestTable(Settings settings, IReadOnlyList<Emulator> emul
                 }
             }
         }
-        foreach (string job in settings.Jobs.Split(',').Except(seen)) Fail($"{job} gave no result in {emulator}; the last line was: {(lines.Count > 0 ? lines[^1].Text : "none")}");
+        foreach (string job in settings.Jobs.Split(',').Where(j => seen.GetValueOrDefault(j) < settings.Passes)) Fail($"{job} gave no result in {emulator}; the last line was: {(lines.Count > 0 ? lines[^1].Text : "none")}");
     }
 
     /// <summary>Prints the table as Markdown.</summary>
     public void Print(TextWriter to)
     {
         string[] peers = [.. emulators.Skip(1).Select(e => e.Name)], unbooted = [.. emulators.Where(e => !e.Boots).Select(e => e.Name)];
-        to.WriteLine($"{settings.Runs} rounds, medians; {(settings.ProcessorTime ? "processor" : "wall clock")} seconds on the host; ratio = time of the other / time of emu86 (min median max over rounds)");
+        to.WriteLine($"{settings.Runs} rounds, medians; {(settings.ProcessorTime ? "processor" : "wall clock")} seconds on the host; ratio = time of the other / time of emu86 (min median max over rounds){(settings.OwnCores ? "; each on a processor of its own, the second time that a program runs" : "")}");
         to.WriteLine();
         to.WriteLine($"| program | emu86 s |{string.Concat(peers.Select(p => $" {p} s |"))} emu86 MIPS |{string.Concat(peers.Select(p => $" ratio to {p} |"))}");
         to.WriteLine($"|---|---:|{string.Concat(peers.Select(_ => "---:|"))}---:|{string.Concat(peers.Select(_ => "---|"))}");
