@@ -49,6 +49,12 @@ public struct Segment
     /// (null selector) has Attributes = 0 and admits nothing.</summary>
     public void Derive()
     {
+        if ((Attributes & (AccessPresent | AccessCode | AccessExpandDown | AccessWritable)) == (AccessPresent | AccessWritable))
+        {
+            // Nearly every load.
+            (ReadFirst, ReadLast, WriteFirst, WriteLast) = (0, Limit, 0, Limit);
+            return;
+        }
         (ReadFirst, ReadLast, WriteFirst, WriteLast) = (1, 0, 1, 0);
         if ((Attributes & AccessPresent) == 0) return;
         bool code = IsCode;

@@ -42,21 +42,22 @@ public static unsafe class Flags
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool PfOf(Ctx* c) => OddParity(c->S.FlagResult ^ (c->S.FlagAux >> 8)) == 0;
 
-    /// <summary>All of EFLAGS.</summary>
-    public static uint Get(Ctx* c) => c->S.SystemFlags
-        | (CfOf(c) ? Cf : 0) | (PfOf(c) ? Pf : 0) | (AfOf(c) ? Af : 0) | (ZfOf(c) ? Zf : 0) | (SfOf(c) ? Sf : 0) | (OfOf(c) ? Of : 0);
+    /// <summary>All of EFLAGS. Without branches, as <see cref="SetStatus"/>: translated code comes and goes with any flags, which nothing
+    /// could predict.</summary>
+    public static uint Get(Ctx* c)
+    {
+        uint result = c->S.FlagResult, aux = c->S.FlagAux;
+        uint even = OddParity(result ^ (aux >> 8)) ^ 1, zero = result == 0 ? 1u : 0;
+        return c->S.SystemFlags | aux >> 31 | even << 2 | (aux & AuxAf) << 1 | zero << 6 | ((result ^ aux << 27) >> 24 & Sf) | ((aux ^ aux << 1) >> 20 & Of);
+    }
 
     /// <summary>Sets the six status flags from an EFLAGS image, in canonical form; the others stay.</summary>
     public static void SetStatus(Ctx* c, uint eflags)
     {
-        uint result = (eflags & Zf) != 0 ? 0u : 1u;
-        uint aux = (eflags & Cf) != 0 ? AuxCarry : 0;
-        if (((eflags & Of) != 0) != ((eflags & Cf) != 0)) aux |= AuxInto;
-        if ((eflags & Af) != 0) aux |= AuxAf;
-        if ((eflags & Sf) != 0) aux |= AuxSf;
-        if ((OddParity(result) == 0) != ((eflags & Pf) != 0)) aux |= 0x100;
-        c->S.FlagResult = result;
-        c->S.FlagAux = aux;
+        uint zero = eflags >> 6 & 1, carry = eflags & 1;
+        c->S.FlagResult = zero ^ 1;
+        // The low byte of a result of 0 has even parity, of 1 odd.
+        c->S.FlagAux = carry << 31 | (carry ^ (eflags >> 11 & 1)) << 30 | (eflags & Af) >> 1 | (eflags & Sf) >> 3 | ((eflags >> 2 & 1) ^ zero) << 8;
     }
 
     /// <summary>Sets all of EFLAGS without any check (state load, task switch, tests).</summary>

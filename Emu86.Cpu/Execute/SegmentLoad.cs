@@ -106,10 +106,11 @@ internal static unsafe class SegmentLoad
         }
     }
 
-    /// <summary>The checks of a load in protected mode; the register is not yet changed.</summary>
+    /// <summary>The checks of a load in protected mode; the register is not yet changed. <paramref name="loaded"/> is what it is to hold,
+    /// and nothing when false is returned.</summary>
     private static bool Check(Ctx* c, Insn* i, int seg, uint selector, out Segment loaded)
     {
-        loaded = Null(selector);
+        Unsafe.SkipInit(out loaded);
         Descriptor d;
         if (seg == Seg.Ss)
         {
@@ -117,7 +118,11 @@ internal static unsafe class SegmentLoad
         }
         else
         {
-            if ((selector & 0xfffc) == 0) return true;
+            if ((selector & 0xfffc) == 0)
+            {
+                loaded = Null(selector);
+                return true;
+            }
             uint error = selector & 0xfffc;
             if (!Descriptors.Fetch(c, i, selector, Vector.Gp, 0, out d)) return false;
             if (!MayHold(d, selector, c->S.Cpl)) return Ctx.Fault(c, i, Vector.Gp, error);
