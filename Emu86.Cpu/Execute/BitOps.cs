@@ -124,6 +124,15 @@ public static unsafe class BitOps
         i[1].Fn(c, i + 1);
     }
 
+    /// <summary>CF = the bit; returns its mask.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static uint Test<T>(Ctx* c, uint a, uint number) where T : unmanaged
+    {
+        uint mask = 1u << ((int)number & (Operand.Bits<T>() - 1));
+        Flags.SetCarry(c, (a & mask) != 0);
+        return mask;
+    }
+
     internal readonly struct Bt : IBinary
     {
         public static bool Writes => false;
@@ -131,8 +140,7 @@ public static unsafe class BitOps
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static uint Do<T>(Ctx* c, uint a, uint b) where T : unmanaged
         {
-            int bit = (int)b & (Operand.Bits<T>() - 1);
-            Flags.SetCarry(c, ((a >> bit) & 1) != 0);
+            _ = Test<T>(c, a, b);
             return a;
         }
     }
@@ -142,13 +150,7 @@ public static unsafe class BitOps
         public static bool Writes => true;
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public static uint Do<T>(Ctx* c, uint a, uint b) where T : unmanaged
-        {
-            int bit = (int)b & (Operand.Bits<T>() - 1);
-            uint mask = 1u << bit;
-            Flags.SetCarry(c, (a & mask) != 0);
-            return a | mask;
-        }
+        public static uint Do<T>(Ctx* c, uint a, uint b) where T : unmanaged => a | Test<T>(c, a, b);
     }
 
     internal readonly struct Btr : IBinary
@@ -156,13 +158,7 @@ public static unsafe class BitOps
         public static bool Writes => true;
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public static uint Do<T>(Ctx* c, uint a, uint b) where T : unmanaged
-        {
-            int bit = (int)b & (Operand.Bits<T>() - 1);
-            uint mask = 1u << bit;
-            Flags.SetCarry(c, (a & mask) != 0);
-            return a & ~mask;
-        }
+        public static uint Do<T>(Ctx* c, uint a, uint b) where T : unmanaged => a & ~Test<T>(c, a, b);
     }
 
     internal readonly struct Btc : IBinary
@@ -170,13 +166,7 @@ public static unsafe class BitOps
         public static bool Writes => true;
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public static uint Do<T>(Ctx* c, uint a, uint b) where T : unmanaged
-        {
-            int bit = (int)b & (Operand.Bits<T>() - 1);
-            uint mask = 1u << bit;
-            Flags.SetCarry(c, (a & mask) != 0);
-            return a ^ mask;
-        }
+        public static uint Do<T>(Ctx* c, uint a, uint b) where T : unmanaged => a ^ Test<T>(c, a, b);
     }
 
     internal interface IScan

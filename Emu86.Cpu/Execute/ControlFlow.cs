@@ -63,8 +63,8 @@ public static unsafe class ControlFlow
         t.Add(Code.Jecxz_rel8_16, &JumpIfCountZero<ushort, uint>, OpFlags.Ends);
         t.Add(Code.Jecxz_rel8_32, &JumpIfCountZero<uint, uint>, OpFlags.Ends);
 
-        t.Add(Code.Bound_r16_m1616, null, &Bound16<Flat>, &Bound16<Seg32>, &Bound16<Seg16>);
-        t.Add(Code.Bound_r32_m3232, null, &Bound32<Flat>, &Bound32<Seg32>, &Bound32<Seg16>);
+        t.Add(Code.Bound_r16_m1616, null, &Bound<ushort, Flat>, &Bound<ushort, Seg32>, &Bound<ushort, Seg16>);
+        t.Add(Code.Bound_r32_m3232, null, &Bound<uint, Flat>, &Bound<uint, Seg32>, &Bound<uint, Seg16>);
     }
 
     private static void Jcc<TCondition>(OpTable t, Code short16, Code near16, Code short32, Code near32) where TCondition : struct, ICondition
@@ -277,39 +277,18 @@ public static unsafe class ControlFlow
         else FallThrough(c, i);
     }
 
-    private static void Bound16<TMem>(Ctx* c, Insn* i) where TMem : struct, IOperandMemory
+    private static void Bound<T, TMem>(Ctx* c, Insn* i) where T : unmanaged where TMem : struct, IOperandMemory
     {
-        short index = (short)c->S.R[i->Dst >> 2];
-        short* bound = TMem.Read<short>(c, i);
+        int index = (int)Flags.Extend<T>(Operand.Get<T>(c, i->Dst));
+        T* bound = TMem.Read<T>(c, i);
         if (bound == null) return;
-        bool outside = index < *bound;
+        bool outside = index < (int)Flags.Extend<T>(Operand.Load(bound));
         if (!outside)
         {
-            if (!TMem.Locate(c, i, 2, 2, false)) return;
-            bound = Linear.Read<short>(c, i, c->Located);
+            if (!TMem.Locate(c, i, (uint)sizeof(T), (uint)sizeof(T), false)) return;
+            bound = Linear.Read<T>(c, i, c->Located);
             if (bound == null) return;
-            outside = index > *bound;
-        }
-        if (outside)
-        {
-            Ctx.Fault(c, i, Vector.Br);
-            return;
-        }
-        i[1].Fn(c, i + 1);
-    }
-
-    private static void Bound32<TMem>(Ctx* c, Insn* i) where TMem : struct, IOperandMemory
-    {
-        int index = (int)c->S.R[i->Dst >> 2];
-        int* bound = TMem.Read<int>(c, i);
-        if (bound == null) return;
-        bool outside = index < *bound;
-        if (!outside)
-        {
-            if (!TMem.Locate(c, i, 4, 4, false)) return;
-            bound = Linear.Read<int>(c, i, c->Located);
-            if (bound == null) return;
-            outside = index > *bound;
+            outside = index > (int)Flags.Extend<T>(Operand.Load(bound));
         }
         if (outside)
         {

@@ -101,23 +101,29 @@ internal static unsafe class InputOutput
     private static void Advance(Ctx* c, int register, uint by, uint mask) =>
         c->S.R[register] = (c->S.R[register] & ~mask) | ((c->S.R[register] + by) & mask);
 
+    /// <summary>What comes before the first iteration of INS and OUTS. False: there is none.</summary>
+    private static bool Begins<T>(Ctx* c, Insn* i, ushort port, uint mask) where T : unmanaged
+    {
+        // Permission is asked for even when there is nothing to do (SDM vol. 2, INS, OUTS).
+        if (!Permitted(c, i, port, sizeof(T))) return false;
+        if (Repeats(i) && (c->S.R[Gpr.Ecx] & mask) == 0)
+        {
+            Ending.NextAttentive(c, i);
+            return false;
+        }
+        // A device that moves a deadline or an interrupt line while this runs asks for attention: then the next iteration waits.
+        c->Attention = 0;
+        c->Current = i;
+        return true;
+    }
+
     private static void InString<T>(Ctx* c, Insn* i) where T : unmanaged
     {
         ushort port = (ushort)c->S.R[Gpr.Edx];
         uint mask = AddressMask(i), step = (c->S.SystemFlags & Flags.Df) != 0 ? (uint)-sizeof(T) : (uint)sizeof(T);
-        bool repeats = Repeats(i);
-        // Permission is asked for even when there is nothing to do (SDM vol. 2, INS, OUTS).
-        if (!Permitted(c, i, port, sizeof(T))) return;
-        if (repeats && (c->S.R[Gpr.Ecx] & mask) == 0)
-        {
-            Ending.NextAttentive(c, i);
-            return;
-        }
+        if (!Begins<T>(c, i, port, mask)) return;
         IProcessorBus bus = Ctx.ProcessorOf(c).Bus;
         Segment* es = &c->S.Es;
-        // A device that moves a deadline or an interrupt line while this runs asks for attention: then the next iteration waits.
-        c->Attention = 0;
-        c->Current = i;
         while (true)
         {
             uint offset = c->S.R[Gpr.Edi] & mask, linear = es->Base + offset;
@@ -127,7 +133,7 @@ internal static unsafe class InputOutput
             uint value = bus.ReadPort(port, sizeof(T));
             if (!WriteWide<T>(c, i, linear, value)) break;
             Advance(c, Gpr.Edi, step, mask);
-            if (Finished(c, i, repeats, mask, port, (uint)sizeof(T))) return;
+            if (Finished(c, i, mask, port, (uint)sizeof(T))) return;
         }
         // The fault (or the wish to be alone) stands; the iterations before it are done and counted.
         c->Current = null;
@@ -137,24 +143,15 @@ internal static unsafe class InputOutput
     {
         ushort port = (ushort)c->S.R[Gpr.Edx];
         uint mask = AddressMask(i), step = (c->S.SystemFlags & Flags.Df) != 0 ? (uint)-sizeof(T) : (uint)sizeof(T);
-        bool repeats = Repeats(i);
-        // Permission is asked for even when there is nothing to do (SDM vol. 2, INS, OUTS).
-        if (!Permitted(c, i, port, sizeof(T))) return;
-        if (repeats && (c->S.R[Gpr.Ecx] & mask) == 0)
-        {
-            Ending.NextAttentive(c, i);
-            return;
-        }
+        if (!Begins<T>(c, i, port, mask)) return;
         IProcessorBus bus = Ctx.ProcessorOf(c).Bus;
-        c->Attention = 0;
-        c->Current = i;
         while (true)
         {
             T* source = Segmented.Read<T>(c, i, i->Segment, c->S.R[Gpr.Esi] & mask);
             if (source == null) break;
             bus.WritePort(port, sizeof(T), Value(*source));
             Advance(c, Gpr.Esi, step, mask);
-            if (Finished(c, i, repeats, mask, port, (uint)sizeof(T))) return;
+            if (Finished(c, i, mask, port, (uint)sizeof(T))) return;
         }
         // The fault (or the wish to be alone) stands; the iterations before it are done and counted.
         c->Current = null;
@@ -181,8 +178,9 @@ internal static unsafe class InputOutput
 
     /// <summary>After an iteration: leaves the instruction when it is complete, and stands before it again when the next iteration
     /// must wait (count limit, attention). False: go on.</summary>
-    private static bool Finished(Ctx* c, Insn* i, bool repeats, uint mask, ushort port, uint size)
+    private static bool Finished(Ctx* c, Insn* i, uint mask, ushort port, uint size)
     {
+        bool repeats = Repeats(i);
         DebugUnit.OnPort(c, port, size);
         if (repeats) Advance(c, Gpr.Ecx, uint.MaxValue, mask);
         if (!repeats || (c->S.R[Gpr.Ecx] & mask) == 0)

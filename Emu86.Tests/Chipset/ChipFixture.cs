@@ -1,5 +1,4 @@
-// What chip tests share: a counter for the clock (1 ns per instruction), and save/load comparison.
-using System.Buffers;
+// What chip tests share: a counter for the clock (1 ns per instruction), and interrupt lines.
 using Emu86.Chipset;
 using Emu86.Cpu;
 
@@ -50,30 +49,4 @@ internal sealed class TestLines : IIrqSink
     }
 
     public IrqLine Line(int input) => new(this, input);
-}
-
-internal static class StateOf
-{
-    public static byte[] Save(IStateful unit)
-    {
-        var buffer = new ArrayBufferWriter<byte>();
-        var writer = new StateWriter(buffer);
-        unit.Save(ref writer);
-        return buffer.WrittenSpan.ToArray();
-    }
-
-    public static void Load(IStateful unit, byte[] state)
-    {
-        var reader = new StateReader(state);
-        unit.Load(ref reader);
-        Assert.Equal(0, reader.Remaining);
-    }
-
-    /// <summary>Saves <paramref name="source"/>, loads it into <paramref name="target"/> and compares what that saves.</summary>
-    public static void AssertRoundTrip(IStateful source, IStateful target)
-    {
-        byte[] first = Save(source);
-        Load(target, first);
-        Assert.Equal(first, Save(target));
-    }
 }

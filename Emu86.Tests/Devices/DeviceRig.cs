@@ -1,5 +1,4 @@
 // What device tests stand on: a clock that the test moves, and doubles of the host's side.
-using System.Buffers;
 using Emu86.Chipset;
 using Emu86.Cpu;
 using Emu86.Devices;
@@ -33,32 +32,15 @@ internal sealed class DeviceRig : IInstructionCounter
     public void Follow(DeviceRig other)
     {
         InstructionCount = other.InstructionCount;
-        Load(Clock, Save(other.Clock));
-        Load(Events, Save(other.Events));
-    }
-
-    public static byte[] Save(IStateful unit)
-    {
-        var buffer = new ArrayBufferWriter<byte>();
-        var writer = new StateWriter(buffer);
-        unit.Save(ref writer);
-        return buffer.WrittenSpan.ToArray();
-    }
-
-    public static void Load(IStateful unit, byte[] state)
-    {
-        var reader = new StateReader(state);
-        unit.Load(ref reader);
-        Assert.Equal(0, reader.Remaining);
+        StateOf.Load(Clock, StateOf.Save(other.Clock));
+        StateOf.Load(Events, StateOf.Save(other.Events));
     }
 
     /// <summary>Save, load into another unit of the same kind, save again: the same bytes.</summary>
     public static void AssertRoundTrip(IStateful used, IStateful fresh)
     {
-        byte[] first = Save(used);
-        Assert.NotEqual(first, Save(fresh));
-        Load(fresh, first);
-        Assert.Equal(first, Save(fresh));
+        Assert.NotEqual(StateOf.Save(used), StateOf.Save(fresh));
+        StateOf.AssertRoundTrip(used, fresh);
     }
 }
 

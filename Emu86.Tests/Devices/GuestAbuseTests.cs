@@ -166,7 +166,7 @@ public sealed class GuestAbuseTests
         if (device != "display") Assert.NotEqual(restored.Outside(), original.Outside());      // it does something at all
         restored.SetOutside(original.Outside());
         restored.Rig.Follow(original.Rig);
-        foreach ((IStateful from, IStateful to) in original.Units.Zip(restored.Units)) DeviceRig.Load(to, DeviceRig.Save(from));
+        foreach ((IStateful from, IStateful to) in original.Units.Zip(restored.Units)) StateOf.Load(to, StateOf.Save(from));
 
         int next = random.Next();
         var first = new Random(next);
@@ -179,7 +179,7 @@ public sealed class GuestAbuseTests
             if (device != "ide" || expected > 1) Assert.Equal(expected, actual);
         }
         Assert.Equal(original.Outside(), restored.Outside());
-        foreach ((IStateful from, IStateful to) in original.Units.Zip(restored.Units)) Assert.Equal(DeviceRig.Save(from), DeviceRig.Save(to));
-        Assert.Equal(DeviceRig.Save(original.Rig.Events), DeviceRig.Save(restored.Rig.Events));
+        foreach ((IStateful from, IStateful to) in original.Units.Zip(restored.Units)) Assert.Equal(StateOf.Save(from), StateOf.Save(to));
+        Assert.Equal(StateOf.Save(original.Rig.Events), StateOf.Save(restored.Rig.Events));
     }
 }

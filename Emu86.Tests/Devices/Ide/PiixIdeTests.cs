@@ -59,7 +59,7 @@ public sealed class PiixIdeTests
     public void Reset_and_saved_state_cover_all_parts()
     {
         PiixIde ide = Build();
-        byte[][] powerOn = [.. ide.Units.Select(DeviceRig.Save)];
+        byte[][] powerOn = [.. ide.Units.Select(StateOf.Save)];
         ide.Function.WriteConfig(0x40, 2, 0xa307);
         ide.WritePort(4, 4, 0x5000);
         ide.Secondary.WritePort(6, 1, 0xf0);
@@ -68,6 +68,6 @@ public sealed class PiixIdeTests
         Assert.True(_irq15.Level);
         ide.Reset();
         Assert.False(_irq15.Level);
-        Assert.Equal(powerOn, ide.Units.Select(DeviceRig.Save));
+        Assert.Equal(powerOn, ide.Units.Select(StateOf.Save));
     }
 }
