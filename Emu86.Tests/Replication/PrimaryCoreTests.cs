@@ -56,38 +56,6 @@ public sealed class PrimaryCoreTests
         Assert.Null(ProtocolOptions.For(20, 200, 20).Problem);
     }
 
-    [Fact]
-    public void The_lag_controller_settles_where_the_backup_can_follow_and_recovers()
-    {
-        LagController controller = new(100_000);
-        long lagUs = 0;
-        // A backup that executes at 60 % of full speed: the lag grows with what is too fast.
-        for (long now = 0; now < 20_000_000; now += 10_000)
-        {
-            lagUs = Math.Max(0, lagUs + 10_000 * (controller.Speed - 600) / 1000);
-            controller.Update(now, lagUs);
-            if (now > 10_000_000) Assert.InRange(lagUs, 0, 100_000);
-        }
-        Assert.InRange(controller.Speed, 400, 800);
-        for (long now = 20_000_000; now < 22_000_000; now += 10_000) controller.Update(now, 0);
-        Assert.Equal(LagController.FullSpeed, controller.Speed);
-    }
-
-    [Fact]
-    public void After_a_stall_full_speed_is_back_within_three_times_the_lag_limit_although_the_lag_comes_and_goes()
-    {
-        LagController controller = new(100_000);
-        long now = 0;
-        for (long lag = 0; lag <= 150_000; lag += 10_000) controller.Update(now += 10_000, lag);
-        Assert.InRange(controller.Speed, LagController.SpeedMin, 100);
-        long recovered = now;
-        for (int i = 0; controller.Speed < LagController.FullSpeed; i++)
-        {
-            controller.Update(now += 10_000, 1_000 + i % 3 * 700);
-            Assert.InRange(now - recovered, 0, 300_000);
-        }
-    }
-
     [Theory]
     [InlineData(0, 40, 120)]
     [InlineData(200_000, 3, 5)]

@@ -127,17 +127,8 @@ public sealed class ScenarioTests
             primary Send [5] Input RateChange at 8
             primary Inject RateChange at 8
             primary Send [6] Frontier 16 released 0
-            primary SetSpeed 984
-            primary SetSpeed 920
-            primary SetSpeed 814
-            primary SetSpeed 679
-            primary SetSpeed 533
-            primary SetSpeed 391
-            primary SetSpeed 267
-            primary SetSpeed 169
-            primary SetSpeed 98
-            primary SetSpeed 52
-            primary SetSpeed 25
+            primary SetSpeed 765
+            primary SetSpeed 141
             primary SetSpeed 20
             primary Disconnect
             primary SetSpeed 1000

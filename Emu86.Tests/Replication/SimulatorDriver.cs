@@ -44,7 +44,7 @@ internal sealed partial class Simulator
             case ActionKind.Live: node.IsLive = true; break;
             case ActionKind.PauseGuest: node.IsPaused = true; break;
             case ActionKind.ResumeGuest: node.IsPaused = false; break;
-            case ActionKind.SetSpeed: node.Speed = action.Number; break;
+            case ActionKind.SetSpeed: node.SetSpeed(_nowUs, action.Number); break;
             case ActionKind.Inject:
                 if ((_flaws & SimulatorFlaws.InputIsLostOnBackup) != 0 && node.Backup is not null && _chance.OneIn(20)) break;
                 node.Guest!.Inject(action.Input!);
@@ -107,7 +107,7 @@ internal sealed partial class Simulator
         node.Backup = null;
         node.IsLive = true;
         node.IsPaused = false;
-        node.Speed = LagController.FullSpeed;
+        node.SetSpeed(_nowUs, LagController.FullSpeed);
         node.RanUs = _nowUs;
         node.Primary = new(_options, new()
         {

@@ -32,7 +32,16 @@ internal sealed class SimulatorNode
 
     public bool IsPaused { get; set; }
 
-    public ulong Speed { get; set; } = LagController.FullSpeed;
+    public ulong Speed { get; private set; } = LagController.FullSpeed;
+
+    /// <summary>Since when the guest runs at less than half of its speed; long.MaxValue: it does not.</summary>
+    public long SlowSinceUs { get; private set; } = long.MaxValue;
+
+    public void SetSpeed(long nowUs, ulong speed)
+    {
+        Speed = speed;
+        SlowSinceUs = speed >= LagController.FullSpeed / 2 ? long.MaxValue : Math.Min(SlowSinceUs, nowUs);
+    }
 
     /// <summary>The guest's memory was damaged: from here on this node is not to be trusted, and must be found out.</summary>
     public bool IsDamaged { get; set; }
@@ -75,7 +84,7 @@ internal sealed class SimulatorNode
         IsUp = IsLive = IsPaused = IsDamaged = LoadFails = false;
         DiskFreeAtUs = 0;
         Writes.Clear();
-        Speed = LagController.FullSpeed;
+        (Speed, SlowSinceUs) = (LagController.FullSpeed, long.MaxValue);
         Primary = null;
         Backup = null;
         Guest = null;
