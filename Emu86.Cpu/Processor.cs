@@ -93,13 +93,15 @@ public sealed unsafe class Processor : IStateful, IDisposable
     internal Translate.TranslatedCode? Translated => _blocks.Translated;
 
     /// <summary>Turns the translator on or off, between runs. False: this host cannot run it.</summary>
+    /// <param name="on">On or off.</param>
     /// <param name="hotRuns">How often a block runs before it is translated.</param>
-    public bool UseTranslator(bool on, uint hotRuns = HotRunsDefault)
+    /// <param name="onAnyHost">Translate as on a host of which nothing is known but what the manual defines.</param>
+    public bool UseTranslator(bool on, uint hotRuns = HotRunsDefault, bool onAnyHost = false)
     {
         if (on == IsTranslating) return true;
         _blocks.Clear();
         _blocks.Translated?.Free();
-        _blocks.Translated = on ? Translate.TranslatedCode.TryCreate(_c, this, _blocks, hotRuns) : null;
+        _blocks.Translated = on ? Translate.TranslatedCode.TryCreate(_c, this, _blocks, hotRuns, onAnyHost) : null;
         return !on || IsTranslating;
     }
 

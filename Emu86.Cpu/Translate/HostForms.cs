@@ -33,9 +33,9 @@ internal enum FirstOperand : byte
 /// <summary>A row of the table.</summary>
 internal readonly record struct HostForm(FlagUse Flags, FirstOperand First)
 {
-    /// <summary>The form of a guest instruction; null when the interpreter has to run it. Undefined flags and results are those
-    /// of Intel's processors (docs/engine.md): on another vendor's host the instructions that have any are left out.</summary>
-    public static HostForm? Of(in Instruction x, bool intel)
+    /// <summary>The form of a guest instruction; null when the interpreter has to run it. Where the host's undefined flags are not
+    /// ours they are put together (<see cref="Translator"/>, TranslatedUndefined); what seldom occurs is left out there.</summary>
+    public static HostForm? Of(in Instruction x, HostUndefined undefined)
     {
         switch (x.Mnemonic)
         {
@@ -54,20 +54,21 @@ internal readonly record struct HostForm(FlagUse Flags, FirstOperand First)
             case Mnemonic.Adc or Mnemonic.Sbb or Mnemonic.Inc or Mnemonic.Dec:
                 return new HostForm(FlagUse.Carry, FirstOperand.Changed);
             case Mnemonic.Shl or Mnemonic.Sal or Mnemonic.Shr or Mnemonic.Sar:
-                if (!intel) return null;
+                if (undefined != HostUndefined.Ours && !IsDefinedShift(x)) return null;
                 return new HostForm(IsFixedShift(x) ? FlagUse.Writes : FlagUse.All, FirstOperand.Changed);
             case Mnemonic.Rol or Mnemonic.Ror or Mnemonic.Rcl or Mnemonic.Rcr:
-                return intel ? new HostForm(FlagUse.All, FirstOperand.Changed) : null;
+                return undefined == HostUndefined.Ours || IsDefinedRotate(x) ? new HostForm(FlagUse.All, FirstOperand.Changed) : null;
             case Mnemonic.Shld or Mnemonic.Shrd:
-                return intel && x.Op1Register >= Register.EAX ? new HostForm(FlagUse.All, FirstOperand.Changed) : null;
+                if (undefined != HostUndefined.Ours && (x.Op0Kind != OpKind.Register || IsCountZero(x))) return null;
+                return x.Op1Register >= Register.EAX ? new HostForm(FlagUse.All, FirstOperand.Changed) : null;
             case Mnemonic.Imul:
-                return intel && x.OpCount >= 2 ? new HostForm(FlagUse.Writes, FirstOperand.Changed) : null;
+                return x.OpCount >= 2 ? new HostForm(FlagUse.Writes, FirstOperand.Changed) : null;
             case Mnemonic.Bsf or Mnemonic.Bsr:
-                return intel && x.Op0Register >= Register.EAX ? new HostForm(FlagUse.Writes, FirstOperand.Changed) : null;
+                return x.Op0Register >= Register.EAX ? new HostForm(FlagUse.Writes, FirstOperand.Changed) : null;
             case Mnemonic.Bt:
-                return intel && IsBitTest(x) ? new HostForm(FlagUse.All, FirstOperand.Read) : null;
+                return IsBitTest(x) ? new HostForm(FlagUse.All, FirstOperand.Read) : null;
             case Mnemonic.Bts or Mnemonic.Btr or Mnemonic.Btc:
-                return intel && IsBitTest(x) ? new HostForm(FlagUse.All, FirstOperand.Changed) : null;
+                return IsBitTest(x) ? new HostForm(FlagUse.All, FirstOperand.Changed) : null;
             case Mnemonic.Xadd:
                 return HasHigh(x) ? null : new HostForm(FlagUse.Writes, FirstOperand.Changed);
         }
@@ -142,6 +143,26 @@ internal readonly record struct HostForm(FlagUse Flags, FirstOperand First)
 
     /// <summary>A shift by an immediate count that is not 0.</summary>
     private static bool IsFixedShift(in Instruction x) => x.GetOpKind(1) == OpKind.Immediate8 && (x.Immediate8 & 31) != 0;
+
+    /// <summary>A shift whose CF every processor defines, and by which the host's high bytes are not needed.</summary>
+    private static bool IsDefinedShift(in Instruction x)
+    {
+        if (HasHigh(x) || IsCountZero(x)) return false;
+        int bits = BitsOf(x);
+        return bits == 32 || (x.GetOpKind(1) == OpKind.Immediate8 && (x.Immediate8 & 31) < bits);
+    }
+
+    /// <summary>The same for a rotate: by 1; or ROL and ROR of 32 bits in a register.</summary>
+    private static bool IsDefinedRotate(in Instruction x)
+    {
+        if (HasHigh(x) || IsCountZero(x)) return false;
+        if (x.GetOpKind(1) == OpKind.Immediate8 && x.Immediate8 == 1) return true;
+        return x.Mnemonic is Mnemonic.Rol or Mnemonic.Ror && x.Op0Kind == OpKind.Register && BitsOf(x) == 32;
+    }
+
+    private static bool IsCountZero(in Instruction x) => x.GetOpKind(x.OpCount - 1) == OpKind.Immediate8 && (x.Immediate8 & 31) == 0;
+
+    private static int BitsOf(in Instruction x) => 8 * (x.Op0Kind == OpKind.Memory ? x.MemorySize.GetSize() : x.Op0Register.GetSize());
 
     /// <summary>A bit offset in a register reaches beyond the memory operand: that form is left to the interpreter.</summary>
     private static bool IsBitTest(in Instruction x) => x.Op0Kind == OpKind.Register || x.Op1Kind == OpKind.Immediate8;

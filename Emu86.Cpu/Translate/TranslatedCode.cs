@@ -29,14 +29,14 @@ internal sealed unsafe class TranslatedCode
     /// <summary>Where the last access missed.</summary>
     private readonly record struct MissPlace(nint Step, uint Index, long Left);
 
-    private TranslatedCode(Ctx* c, Processor processor, BlockCache blocks, CodeMemory memory, uint hotRuns)
+    private TranslatedCode(Ctx* c, Processor processor, BlockCache blocks, CodeMemory memory, uint hotRuns, bool onAnyHost)
     {
         _c = c;
         _processor = processor;
         _blocks = blocks;
         _hotRuns = hotRuns;
         _fpu = new TranslatedFpu(c);
-        _translator = new Translator(c, memory, _fpu, IsIntel());
+        _translator = new Translator(c, memory, _fpu, onAnyHost ? HostUndefined.Unknown : HostVendor.Undefined());
         _traces = new TraceBuilder(blocks, processor.Memory);
         _queue = new TranslationQueue(_translator);
         _done = (Block*)NativeMemory.AllocZeroed(1, (nuint)sizeof(Block));
@@ -47,9 +47,9 @@ internal sealed unsafe class TranslatedCode
     public nint LookupMiss => _translator.LookupMiss;
 
     /// <summary>Null where the host cannot run it.</summary>
-    public static TranslatedCode? TryCreate(Ctx* c, Processor processor, BlockCache blocks, uint hotRuns) =>
+    public static TranslatedCode? TryCreate(Ctx* c, Processor processor, BlockCache blocks, uint hotRuns, bool onAnyHost) =>
         RuntimeInformation.ProcessArchitecture == Architecture.X64 && CodeMemory.TryCreate(CodeBytes, CellBytes) is { } memory
-            ? new TranslatedCode(c, processor, blocks, memory, hotRuns)
+            ? new TranslatedCode(c, processor, blocks, memory, hotRuns, onAnyHost)
             : null;
 
     /// <summary>Has a new block counted.</summary>
@@ -85,12 +85,6 @@ internal sealed unsafe class TranslatedCode
 
     /// <summary>The first handler of a translated block.</summary>
     private static void Enter(Ctx* c, Insn* i) => Ctx.ProcessorOf(c).Translated!.Run(c->Block);
-
-    private static bool IsIntel()
-    {
-        (_, int b, int c, int d) = X86Base.CpuId(0, 0);
-        return (b, c, d) == (0x756e_6547, 0x6c65_746e, 0x4965_6e69); // "GenuineIntel" in EBX, EDX, ECX
-    }
 
     private void Ask(Block* block)
     {

@@ -42,6 +42,7 @@ internal sealed unsafe partial class Translator
     private void PlanFlags(bool closes)
     {
         for (int n = 0; n < _count; n++) (_writes[n], _flows[n]) = (RegistersWritten(_decoded[n]), FlowOf(n));
+        for (int n = 0; n < _count; n++) _flagsUnseen[n] = AreFlagsUnseen(n);
         for (int n = 0; n < _count; n++) _recipes[n] = _flows[n] == FlagFlow.Overwrites ? LastingRecipe(n, closes) : default;
     }
 
@@ -84,14 +85,14 @@ internal sealed unsafe partial class Translator
                 return FlagFlow.Passes;
             case Code.Clc or Code.Stc or Code.Cmc:
                 return FlagFlow.Changes;
-            case Code.Mul_rm32 or Code.Imul_rm32 when _intel:
+            case Code.Mul_rm32 or Code.Imul_rm32:
             case Code.Popfd:
                 return FlagFlow.Overwrites;
         }
         if (x.IsJccShortOrNear) return FlagFlow.Reads;
         if (x.IsStringInstruction) return x.Mnemonic is Mnemonic.Lodsb or Mnemonic.Lodsd or Mnemonic.Stosb or Mnemonic.Stosd or Mnemonic.Movsb or Mnemonic.Movsw or Mnemonic.Movsd ? FlagFlow.Passes : FlagFlow.Looks;
         if (x.Mnemonic is Mnemonic.Lea or Mnemonic.Nop or Mnemonic.Xchg or Mnemonic.Div or Mnemonic.Idiv) return FlagFlow.Passes;
-        FlagUse? use = FpuForm.Of(x)?.Flags ?? HostForm.Of(x, _intel)?.Flags;
+        FlagUse? use = FpuForm.Of(x)?.Flags ?? HostForm.Of(x, _undefined)?.Flags;
         return use switch
         {
             FlagUse.None => FlagFlow.Passes,
@@ -106,7 +107,7 @@ internal sealed unsafe partial class Translator
     /// registers alone does not.</summary>
     private bool MayLeave(in Instruction x) =>
         HasMemory(x) || x.IsStackInstruction || x.FlowControl != FlowControl.Next
-        || (HostForm.Of(x, _intel) is null && x.Mnemonic is not (Mnemonic.Lea or Mnemonic.Nop));
+        || (HostForm.Of(x, _undefined) is null && x.Mnemonic is not (Mnemonic.Lea or Mnemonic.Nop));
 
     /// <summary>The general registers that an instruction may write, by number.</summary>
     private uint RegistersWritten(in Instruction x)

@@ -52,7 +52,7 @@ internal sealed unsafe partial class Translator
                 _code.Put(Code.Or_rm32_imm32, Field(&_c->S.SystemFlags), (int)Flags.Df);
                 return true;
             default:
-                return HostForm.Of(x, _intel) is { } form && OnHost(x, i, form, memory);
+                return HostForm.Of(x, _undefined) is { } form && OnHost(x, i, form, memory);
         }
     }
 
@@ -93,6 +93,11 @@ internal sealed unsafe partial class Translator
             }
             if (n == 0) host.Op0Register = mapped;
             else host.Op1Register = mapped;
+        }
+        if (_undefined != HostUndefined.Ours && LeavesUndefined(x))
+        {
+            WithOurFlags(x, host);
+            return true;
         }
         if (form.Flags is FlagUse.All or FlagUse.Reads) RestoreFlags();
         else if (form.Flags == FlagUse.Carry) RestoreCarry();
@@ -191,13 +196,19 @@ internal sealed unsafe partial class Translator
     /// <summary>EDX:EAX = EAX × r/m32.</summary>
     private bool Multiply(in Instruction x, Insn* i, bool memory)
     {
-        if (!_intel || x.Code is not (Code.Mul_rm32 or Code.Imul_rm32)) return false;
+        if (x.Code is not (Code.Mul_rm32 or Code.Imul_rm32)) return false;
         if (memory) Locate(x, i, 4, read: true, write: false);
         _code.Put(Code.Mov_r32_rm32, Register.EAX, Of32(Gpr.Eax));
         if (memory) _code.Put(x.Code, _place);
         else _code.Put(x.Code, Same(x.Op0Register));
         _code.Put(Code.Mov_r32_rm32, Of32(Gpr.Eax), Register.EAX);
-        FlagsWritten();
+        if (_undefined == HostUndefined.Ours)
+        {
+            FlagsWritten();
+            return true;
+        }
+        if (!_flagsUnseen[_at]) ProductFlags(Of32(Gpr.Eax));
+        _flags = FlagPlaces.Rax;
         return true;
     }
 

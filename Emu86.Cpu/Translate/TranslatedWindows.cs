@@ -137,7 +137,7 @@ internal sealed unsafe partial class Translator
         if (x.Op0Kind != OpKind.Memory) return false;
         if (FpuForm.Of(x) is { } fpu) return fpu.Access == FpuOperand.Written;
         if (x.Mnemonic is Mnemonic.Mul or Mnemonic.Imul or Mnemonic.Div or Mnemonic.Idiv or Mnemonic.Push or Mnemonic.Call or Mnemonic.Jmp or Mnemonic.Fldcw) return false;
-        return HostForm.Of(x, _intel) is not { First: FirstOperand.Read };
+        return HostForm.Of(x, _undefined) is not { First: FirstOperand.Read };
     }
 
     private void Note(int n, int kind, int register, int displacement, int size, bool write)

@@ -29,7 +29,7 @@ internal sealed unsafe partial class Translator
     private readonly HostCode _code = new();
     private readonly PointerReader _reader = new();
     private readonly Decoder _decoder;
-    private readonly bool _intel;
+    private readonly HostUndefined _undefined;
     private readonly byte* _steps;
     private readonly List<ColdPart> _cold = [];
     private readonly List<Resumption> _resumptions = [];
@@ -136,11 +136,11 @@ internal sealed unsafe partial class Translator
     /// <summary>Where the engine comes in while the straight way has a window: it goes on without.</summary>
     private readonly record struct PlainResumption(nint Step, uint Instruction, int At);
 
-    public Translator(Ctx* c, CodeMemory memory, TranslatedFpu fpu, bool intel)
+    public Translator(Ctx* c, CodeMemory memory, TranslatedFpu fpu, HostUndefined undefined)
     {
         _c = c;
         _memory = memory;
-        _intel = intel;
+        _undefined = undefined;
         _decoder = Decoder.Create(32, _reader, BlockDecoder.Options);
         _steps = (byte*)NativeMemory.AlignedAlloc(StepBytes, 64);
         Thunks(fpu.Image);
