@@ -94,14 +94,14 @@ internal static class FailoverSoak
 
         public static Clients Open(SoakPair pair, int seed)
         {
-            EchoTraffic echo = EchoTraffic.Open(pair.EchoPort, seed, Readiness);
+            EchoTraffic echo = EchoTraffic.Open(Service.OnLoopback(pair.EchoPort), seed, Readiness);
             long began = Stopwatch.GetTimestamp();
-            while (CountTraffic.Ask(pair.HttpPort, pair.CountPath) is null)
+            while (CountTraffic.Ask(Service.OnLoopback(pair.HttpPort), pair.CountPath) is null)
             {
                 if (Stopwatch.GetElapsedTime(began) > Readiness) throw new SoakException("the guest does not answer on its HTTP port");
                 Thread.Sleep(200);
             }
-            var count = new CountTraffic(pair.HttpPort, pair.CountPath);
+            var count = new CountTraffic(Service.OnLoopback(pair.HttpPort), pair.CountPath);
             echo.Start();
             count.Start();
             return new Clients(echo, count);

@@ -32,21 +32,26 @@ internal sealed partial class Side : IDisposable
 
     public bool HasExited => _process.HasExited;
 
+    /// <param name="name">As it appears in what is printed.</param>
+    /// <param name="options">Where the program is.</param>
+    /// <param name="arguments">Of emu86.</param>
     /// <param name="core">The only processor core that it may use; null: any.</param>
-    public static Side Start(string name, SoakOptions options, IEnumerable<string> arguments, int? core = null)
-    {
+    public static Side Start(string name, SoakOptions options, IEnumerable<string> arguments, int? core = null) =>
         // taskset becomes the program that it starts: signals reach it.
-        string[] command = [.. core is { } number ? ["taskset", "-c", $"{number}"] : Array.Empty<string>(), .. options.Program.EndsWith(".dll", StringComparison.Ordinal) ? ["dotnet"] : Array.Empty<string>(), options.Program];
-        var info = new ProcessStartInfo(command[0], command[1..])
+        StartCommand(name, [.. core is { } number ? ["taskset", "-c", $"{number}"] : Array.Empty<string>(), .. options.Command, .. arguments], options.Verbose);
+
+    /// <summary>Starts any program that ends by itself or with <see cref="Dispose"/>.</summary>
+    public static Side StartCommand(string name, IReadOnlyList<string> command, bool verbose)
+    {
+        var info = new ProcessStartInfo(command[0], command.Skip(1))
         {
             RedirectStandardInput = true,
             RedirectStandardOutput = true,
             RedirectStandardError = true,
         };
-        foreach (string argument in arguments) info.ArgumentList.Add(argument);
         var process = new Process { StartInfo = info };
         var side = new Side(name, process);
-        process.ErrorDataReceived += (_, e) => side.Said(e.Data, options.Verbose);
+        process.ErrorDataReceived += (_, e) => side.Hear(e.Data, verbose);
         process.OutputDataReceived += (_, _) => { };
         process.Start();
         process.StandardInput.Close();
@@ -55,27 +60,48 @@ internal sealed partial class Side : IDisposable
         return side;
     }
 
-    /// <summary>Waits for a line with this text; returns it.</summary>
-    public string WaitFor(string text, TimeSpan atMost)
+    /// <summary>How many lines it has said: what is said later can be looked for alone.</summary>
+    public int Said
+    {
+        get
+        {
+            lock (_lines) return _lines.Count;
+        }
+    }
+
+    /// <summary>Waits for a line with this text, from the given one on; returns it.</summary>
+    public string WaitFor(string text, TimeSpan atMost, int from = 0)
     {
         long began = Stopwatch.GetTimestamp();
         while (true)
         {
-            if (Find(text) is { } line) return line;
+            if (Find(text, from) is { } line) return line;
             if (_process.HasExited)
             {
                 _process.WaitForExit();
-                return Find(text) ?? throw new SoakException($"the {Name} should say \"{text}\", but ended with exit code {_process.ExitCode}; {Last()}");
+                return Find(text, from) ?? throw new SoakException($"the {Name} should say \"{text}\", but ended with exit code {_process.ExitCode}; {Last()}");
             }
             if (Stopwatch.GetElapsedTime(began) > atMost) throw new SoakException($"the {Name} should say \"{text}\" within {atMost.TotalSeconds:F0} s; {Last()}");
             Thread.Sleep(5);
         }
     }
 
-    /// <summary>The first line with this text so far.</summary>
-    public string? Find(string text)
+    /// <summary>The first line with this text so far, from the given one on.</summary>
+    public string? Find(string text, int from = 0)
     {
-        lock (_lines) return _lines.Find(l => l.Contains(text, StringComparison.Ordinal));
+        lock (_lines) return _lines.Skip(from).FirstOrDefault(l => l.Contains(text, StringComparison.Ordinal));
+    }
+
+    /// <summary>All lines so far.</summary>
+    public string[] Lines()
+    {
+        lock (_lines) return [.. _lines];
+    }
+
+    /// <summary>How many lines have this text.</summary>
+    public int Count(string text)
+    {
+        lock (_lines) return _lines.Count(l => l.Contains(text, StringComparison.Ordinal));
     }
 
     public void Signal(int signal)
@@ -104,7 +130,7 @@ internal sealed partial class Side : IDisposable
         _process.Dispose();
     }
 
-    private void Said(string? line, bool show)
+    private void Hear(string? line, bool show)
     {
         if (string.IsNullOrWhiteSpace(line)) return;
         lock (_lines) _lines.Add(line);

@@ -20,9 +20,15 @@ internal enum SoakGuest
 /// <param name="Verbose">Show what all processes say.</param>
 internal sealed record SoakOptions(int Rounds, int Seed, SoakGuest Guest, TimeSpan Duration, string GuestDirectory, string Program, bool Verbose)
 {
+    /// <summary>Rounds besides in which a host is cut off, where a tool has such.</summary>
+    public int Cuts { get; init; }
+
     public const string Usage = """
-        Emu86.Bench failover|freeze|bandwidth|lag|clock|clone|stale-disk [--rounds N] [--seed S] [--guest linux|embedded] [--seconds T] [--linux DIR] [--emu86 FILE] [--verbose]
+        Emu86.Bench failover|freeze|bandwidth|lag|clock|clone|stale-disk|failover-hosts [--rounds N] [--cuts N] [--seed S] [--guest linux|embedded] [--seconds T] [--linux DIR] [--emu86 FILE] [--verbose]
         """;
+
+    /// <summary>What starts emu86, without its arguments.</summary>
+    public string[] Command => Program.EndsWith(".dll", StringComparison.Ordinal) ? ["dotnet", Program] : [Program];
 
     public static SoakOptions Parse(string tool, string[] args)
     {
@@ -35,22 +41,26 @@ internal sealed record SoakOptions(int Rounds, int Seed, SoakGuest Guest, TimeSp
             values[rest[n]] = rest[n + 1];
         }
         string Take(string name, string otherwise) => values.Remove(name, out string? value) ? value : otherwise;
-        int Number(string name, int otherwise) => int.TryParse(Take(name, $"{otherwise}"), NumberStyles.None, CultureInfo.InvariantCulture, out int number) && number > 0
+        bool onHosts = tool is "failover-hosts";
+        int Number(string name, int otherwise, int least = 1) => int.TryParse(Take(name, $"{otherwise}"), NumberStyles.None, CultureInfo.InvariantCulture, out int number) && number >= least
             ? number
-            : throw new BenchException($"{name} takes a number of at least 1");
-        bool needsLinux = tool is "bandwidth" or "clock" or "lag";
+            : throw new BenchException($"{name} takes a number of at least {least}");
+        bool needsLinux = onHosts || tool is "bandwidth" or "clock" or "lag";
         string guest = Take("--guest", needsLinux ? "linux" : "embedded");
         if (guest is not ("linux" or "embedded")) throw new BenchException($"--guest takes linux or embedded, not \"{guest}\"");
         if (guest == "embedded" && needsLinux) throw new BenchException($"{tool} needs the shell of the Linux guest");
         int seconds = tool switch { "failover" => 60, "clock" => 600, "bandwidth" => 60, "lag" => 20, _ => 5 };
         var options = new SoakOptions(
-            Number("--rounds", tool switch { "failover" => 50, "bandwidth" => 3, _ => 1 }),
+            Number("--rounds", tool switch { "failover" => 50, "failover-hosts" => 200, "bandwidth" => 3, _ => 1 }, onHosts ? 0 : 1),
             Number("--seed", 1),
             guest == "linux" ? SoakGuest.Linux : SoakGuest.Embedded,
             TimeSpan.FromSeconds(Number("--seconds", seconds)),
             Take("--linux", Path.Combine("guests", "linux", "out")),
             Take("--emu86", Path.Combine(AppContext.BaseDirectory, "emu86.dll")),
-            verbose);
+            verbose)
+        {
+            Cuts = onHosts ? Number("--cuts", 50, 0) : 0,
+        };
         if (values.Count > 0) throw new BenchException($"{values.Keys.First()} is not an option of {tool}\n{Usage}");
         if (options.Guest == SoakGuest.Linux && !File.Exists(Path.Combine(options.GuestDirectory, "vmlinuz"))) throw new BenchException($"{options.GuestDirectory} has no vmlinuz; run guests/linux/build.sh");
         return options;

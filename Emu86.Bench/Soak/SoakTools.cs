@@ -1,5 +1,6 @@
 // The soak tools by name.
 using Emu86.Bench.Guests;
+using Emu86.Bench.Hosts;
 
 namespace Emu86.Bench.Soak;
 
@@ -14,6 +15,7 @@ internal static class SoakTools
         "clock" => ClockSoak.Run,
         "lag" => LagSoak.Run,
         "clone" => CloneSoak.Run,
+        "failover-hosts" => FailoverHosts.Run,
         _ => null,
     };
 

@@ -54,7 +54,7 @@ internal static class StaleDiskSoak
         var began = System.Diagnostics.Stopwatch.StartNew();
         while (times > 0)
         {
-            if (CountTraffic.Ask(pair.HttpPort, pair.CountPath) is { } number) (last, times) = (number, times - 1);
+            if (CountTraffic.Ask(Service.OnLoopback(pair.HttpPort), pair.CountPath) is { } number) (last, times) = (number, times - 1);
             else if (began.Elapsed > Soon) throw new SoakException("the guest does not count");
         }
         return last;

@@ -1,7 +1,6 @@
 // The client's side of a soak run: one TCP echo connection that is never opened again, and counted HTTP requests.
 using System.Diagnostics;
 using System.Globalization;
-using System.Net;
 using System.Net.Sockets;
 using System.Text;
 
@@ -104,15 +103,15 @@ internal sealed class EchoTraffic : Traffic
     }
 
     /// <summary>Connects once the guest answers.</summary>
-    public static EchoTraffic Open(int port, int seed, TimeSpan atMost)
+    public static EchoTraffic Open(Service service, int seed, TimeSpan atMost)
     {
         long began = Stopwatch.GetTimestamp();
         while (Stopwatch.GetElapsedTime(began) < atMost)
         {
-            var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true, ReceiveTimeout = 3000 };
+            Socket? socket = null;
             try
             {
-                socket.Connect(IPAddress.Loopback, port);
+                socket = service.Connect(TimeSpan.FromSeconds(3));
                 socket.Send("hello"u8);
                 byte[] back = new byte[5];
                 for (int at = 0, got; at < back.Length; at += got)
@@ -124,7 +123,7 @@ internal sealed class EchoTraffic : Traffic
             }
             catch (SocketException)
             {
-                socket.Dispose();
+                socket?.Dispose();
                 Thread.Sleep(200);
             }
         }
@@ -163,7 +162,7 @@ internal sealed class EchoTraffic : Traffic
 
 /// <summary>Each acknowledged request has a number of its own, greater than those acknowledged before; what is skipped was
 /// asked for and not acknowledged.</summary>
-internal sealed class CountTraffic(int port, string path) : Traffic("count")
+internal sealed class CountTraffic(Service service, string path) : Traffic("count")
 {
     private readonly byte[] _request = Encoding.ASCII.GetBytes($"GET {path} HTTP/1.1\r\nHost: guest\r\nConnection: close\r\n\r\n");
 
@@ -174,9 +173,9 @@ internal sealed class CountTraffic(int port, string path) : Traffic("count")
     public int Unacknowledged { get; private set; }
 
     /// <summary>One request, for example to see whether the guest is ready; null without an answer.</summary>
-    public static long? Ask(int port, string path)
+    public static long? Ask(Service service, string path)
     {
-        var once = new CountTraffic(port, path);
+        var once = new CountTraffic(service, path);
         try
         {
             return once.Request(TimeSpan.FromSeconds(3));
@@ -214,9 +213,7 @@ internal sealed class CountTraffic(int port, string path) : Traffic("count")
 
     private long Request(TimeSpan within)
     {
-        using var client = new TcpClient { NoDelay = true, ReceiveTimeout = (int)within.TotalMilliseconds };
-        client.Connect(IPAddress.Loopback, port);
-        NetworkStream stream = client.GetStream();
+        using var stream = new NetworkStream(service.Connect(within), ownsSocket: true);
         stream.Write(_request);
         var text = new StringBuilder();
         byte[] buffer = new byte[2048];

@@ -1,0 +1,174 @@
+// A guest on a cluster of hosts: each with emu86 and a cable for the guest, an etcd, and a client.
+using System.Diagnostics;
+using System.Net;
+using System.Net.Security;
+using System.Net.Sockets;
+using System.Security.Cryptography.X509Certificates;
+using System.Text.Json.Nodes;
+using Emu86.Bench.Soak;
+
+namespace Emu86.Bench.Hosts;
+
+/// <summary>A host that offers itself, and the process on it that does.</summary>
+internal sealed class ClusterHost(TestHost host, int number)
+{
+    public TestHost Host => host;
+
+    public int Number => number;
+
+    /// <summary>The running or last process; all sides have the same command line.</summary>
+    public Side Process { get; set; } = null!;
+
+    public override string ToString() => host.Name;
+}
+
+internal sealed class HostCluster : IDisposable
+{
+    private const int FirstNumber = 11, ClientNumber = 2, EtcdNumber = 3, GuestNumber = 100, Listen = 8686, Status = 8800;
+    private static readonly TimeSpan Soon = TimeSpan.FromSeconds(60), Booting = TimeSpan.FromSeconds(180);
+
+    private readonly SoakOptions _options;
+    private readonly string _directory = Directory.CreateTempSubdirectory("emu86-hosts").FullName;
+    private readonly HostNetwork _network = new();
+    private readonly TestHost _client, _etcdHost;
+    private readonly HttpClient _http;
+    private readonly string? _image;
+    private Side? _etcd;
+
+    /// <param name="options">Program and guest.</param>
+    /// <param name="sides">How many hosts offer themselves.</param>
+    /// <param name="image">A disk image of which each host has a copy; null: the guest has no disk.</param>
+    public HostCluster(SoakOptions options, int sides, string? image = null)
+    {
+        (_options, _image) = (options, image);
+        _client = _network.Add("client", ClientNumber, hasGuest: false);
+        _etcdHost = _network.Add("etcd", EtcdNumber, hasGuest: false);
+        Hosts = [.. Enumerable.Range(0, sides).Select(n => new ClusterHost(_network.Add($"host {n + 1}", FirstNumber + n, hasGuest: true), FirstNumber + n))];
+        Frames = new FrameWatch(_network, GuestMac);
+        MakeCertificates();
+        _http = NewHttp();
+        StartEtcd();
+    }
+
+    public static byte[] GuestMac { get; } = [0x52, 0x54, 0x00, 0x12, 0x34, 0x56];
+
+    public ClusterHost[] Hosts { get; }
+
+    public FrameWatch Frames { get; }
+
+    /// <summary>A TCP port of the guest, as the client's host reaches it.</summary>
+    public Service Guest(int port) => new(new IPEndPoint(IPAddress.Parse($"{HostNetwork.Subnet}.{GuestNumber}"), port), _client.NewTcpSocket);
+
+    /// <summary>Where a host keeps its copy of the image.</summary>
+    public string ImageOf(ClusterHost host) => Path.Combine(_directory, $"disk-{host.Number}.img");
+
+    /// <summary>Starts all sides and waits until the first is live and protected and the guest answers pings of its services.</summary>
+    public ClusterHost Begin()
+    {
+        if (_image is not null) File.Copy(_image, ImageOf(Hosts[0]));
+        Start(Hosts[0]);
+        Hosts[0].Process.WaitFor("role primary", Soon);
+        foreach (ClusterHost host in Hosts[1..]) Start(host);
+        Hosts[0].Process.WaitFor("protected by", Booting);
+        return Hosts[0];
+    }
+
+    public void Start(ClusterHost host) => host.Process = host.Host.Start(host.Host.Name, _options,
+    [
+        .. _options.Command, "--primary", "--cluster", $"etcd:http://{_etcdHost.Address}:2379,name=soak", "--listen", $"{host.Host.Address}:{Listen}", .. Tls(host.Host.Address.ToString()),
+        "--net", $"tap,ifname={TestHost.TapName}", "--serial", "null", "--status", $"127.0.0.1:{Status}", "--state-dir", Path.Combine(_directory, $"state-{host.Number}"), .. GuestArguments(host),
+    ]);
+
+    /// <summary>The host that the live side's line names as its backup.</summary>
+    public ClusterHost BackupIn(string protectedLine) => Hosts.First(h => protectedLine.Contains($"{h.Host.Address}:", StringComparison.Ordinal));
+
+    /// <summary>The side's /status; null when it does not answer.</summary>
+    public JsonNode? StatusOf(ClusterHost host)
+    {
+        try
+        {
+            using var request = new HttpRequestMessage(HttpMethod.Get, $"https://127.0.0.1:{Status}/status");
+            request.Options.Set(new HttpRequestOptionsKey<TestHost>("host"), host.Host);
+            using HttpResponseMessage answer = _http.Send(request);
+            return JsonNode.Parse(answer.Content.ReadAsStream());
+        }
+        catch (Exception e) when (e is HttpRequestException or TaskCanceledException or SoakException)
+        {
+            return null;
+        }
+    }
+
+    public void StopEtcd()
+    {
+        _etcd!.Signal(Side.SigTerm);
+        _ = _etcd.WaitForExit(Soon);
+    }
+
+    public void StartEtcd()
+    {
+        string clients = $"http://{_etcdHost.Address}:2379", peers = "http://127.0.0.1:2380";
+        _etcd = _etcdHost.Start("etcd", _options,
+        [
+            "etcd", "--data-dir", Path.Combine(_directory, "etcd"), "--log-level", "error", "--listen-client-urls", clients, "--advertise-client-urls", clients,
+            "--listen-peer-urls", peers, "--initial-advertise-peer-urls", peers, "--initial-cluster", $"default={peers}",
+        ]);
+        for (long began = Stopwatch.GetTimestamp(); ; Thread.Sleep(50))
+        {
+            try
+            {
+                _client.NewTcpSocketTo(_etcdHost.Address, 2379).Dispose();
+                return;
+            }
+            catch (SocketException)
+            {
+                if (Stopwatch.GetElapsedTime(began) > Soon) throw new SoakException($"etcd does not answer; {_etcd.Last()}");
+            }
+        }
+    }
+
+    public void Dispose()
+    {
+        _http.Dispose();
+        Frames.Dispose();
+        _network.Dispose();
+        Directory.Delete(_directory, recursive: true);
+    }
+
+    private string[] GuestArguments(ClusterHost host)
+    {
+        string disk = _image is null ? "" : " root=/dev/sda2";
+        string[] kernel = ["--kernel", Path.Combine(_options.GuestDirectory, "vmlinuz"), "--initrd", Path.Combine(_options.GuestDirectory, "initrd.gz"),
+            "--append", $"console=ttyS0,115200 quiet emu86.dhcp=off ip={HostNetwork.Subnet}.{GuestNumber}/24{disk}"];
+        return _image is null ? kernel : [.. kernel, "--hda", ImageOf(host), "--overwrite-disk"];
+    }
+
+    private void MakeCertificates()
+    {
+        string names = string.Join(',', Hosts.Select(h => $"{h.Host.Address}"));
+        Side maker = Side.StartCommand("make-certs", [.. _options.Command, "--make-certs", _directory, "--cert-name", $"{names},localhost+127.0.0.1"], _options.Verbose);
+        if (maker.WaitForExit(Soon) != 0) throw new SoakException(maker.Last());
+    }
+
+    private string[] Tls(string name) => ["--tls-cert", Path.Combine(_directory, $"{name}.pem"), "--tls-key", Path.Combine(_directory, $"{name}.key"), "--tls-ca", Path.Combine(_directory, "ca.pem")];
+
+    private HttpClient NewHttp()
+    {
+        var own = X509Certificate2.CreateFromPemFile(Path.Combine(_directory, "localhost.pem"), Path.Combine(_directory, "localhost.key"));
+        return new HttpClient(new SocketsHttpHandler
+        {
+            PooledConnectionLifetime = TimeSpan.Zero,
+            ConnectCallback = (context, _) =>
+            {
+                context.InitialRequestMessage.Options.TryGetValue(new HttpRequestOptionsKey<TestHost>("host"), out TestHost? host);
+                return ValueTask.FromResult<Stream>(new NetworkStream(host!.NewTcpSocketTo(IPAddress.Loopback, Status), ownsSocket: true));
+            },
+            SslOptions = new SslClientAuthenticationOptions
+            {
+                ClientCertificates = [own],
+                // The process on the other end was started here.
+                RemoteCertificateValidationCallback = static (_, _, _, _) => true,
+            },
+        })
+        { Timeout = TimeSpan.FromSeconds(2) };
+    }
+}
