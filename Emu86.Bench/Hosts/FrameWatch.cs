@@ -17,7 +17,7 @@ internal sealed unsafe partial class FrameWatch : IDisposable
 
     private readonly byte[] _mac;
     private readonly List<SeenFrame> _seen = [];
-    private readonly int _socket;
+    private readonly int _socket, _bridge;
     private readonly Thread _thread;
     private volatile bool _ends;
 
@@ -26,6 +26,8 @@ internal sealed unsafe partial class FrameWatch : IDisposable
     public FrameWatch(HostNetwork network, byte[] mac)
     {
         _mac = mac;
+        // A broadcast comes by once more as the bridge's own.
+        _bridge = network.BridgeIndex;
         _socket = network.Switch.Within(() => Socket(PacketFamily, Raw, EveryType));
         if (_socket < 0) throw new SoakException("a packet socket cannot be opened");
         long* wait = stackalloc long[2] { 0, 100_000 };
@@ -50,6 +52,16 @@ internal sealed unsafe partial class FrameWatch : IDisposable
         lock (_seen) _seen.RemoveAll(s => s.At < before);
     }
 
+    /// <summary>How often the guest was heard of from another port than before. Each side that goes live announces itself, so there are as
+    /// many changes as there were such; a side that is still heard of after it lost makes two more.</summary>
+    public int Changes
+    {
+        get
+        {
+            lock (_seen) return _seen.Zip(_seen.Skip(1)).Count(p => p.First.Port != p.Second.Port);
+        }
+    }
+
     public void Dispose()
     {
         _ends = true;
@@ -66,6 +78,7 @@ internal sealed unsafe partial class FrameWatch : IDisposable
             nint got = ReceiveFrom(_socket, frame, FrameBytes, 0, from, &size);
             if (got < 14 || from[10] == Outgoing || !new ReadOnlySpan<byte>(frame + 6, 6).SequenceEqual(_mac)) continue;
             int port = *(int*)(from + 4);
+            if (port == _bridge) continue;
             var seen = new SeenFrame(Stopwatch.GetTimestamp(), port, (ushort)(frame[12] << 8 | frame[13]));
             lock (_seen) _seen.Add(seen);
         }

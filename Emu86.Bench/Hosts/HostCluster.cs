@@ -56,6 +56,9 @@ internal sealed class HostCluster : IDisposable
 
     public FrameWatch Frames { get; }
 
+    /// <summary>Every emu86 that was started.</summary>
+    public List<Side> Processes { get; } = [];
+
     /// <summary>A TCP port of the guest, as the client's host reaches it.</summary>
     public Service Guest(int port) => new(new IPEndPoint(IPAddress.Parse($"{HostNetwork.Subnet}.{GuestNumber}"), port), _client.NewTcpSocket);
 
@@ -73,11 +76,11 @@ internal sealed class HostCluster : IDisposable
         return Hosts[0];
     }
 
-    public void Start(ClusterHost host) => host.Process = host.Host.Start(host.Host.Name, _options,
+    public void Start(ClusterHost host) => Processes.Add(host.Process = host.Host.Start(host.Host.Name, _options,
     [
         .. _options.Command, "--primary", "--cluster", $"etcd:http://{_etcdHost.Address}:2379,name=soak", "--listen", $"{host.Host.Address}:{Listen}", .. Tls(host.Host.Address.ToString()),
         "--net", $"tap,ifname={TestHost.TapName}", "--serial", "null", "--status", $"127.0.0.1:{Status}", "--state-dir", Path.Combine(_directory, $"state-{host.Number}"), .. GuestArguments(host),
-    ]);
+    ]));
 
     /// <summary>The host that the live side's line names as its backup.</summary>
     public ClusterHost BackupIn(string protectedLine) => Hosts.First(h => protectedLine.Contains($"{h.Host.Address}:", StringComparison.Ordinal));
@@ -87,15 +90,27 @@ internal sealed class HostCluster : IDisposable
     {
         try
         {
-            using var request = new HttpRequestMessage(HttpMethod.Get, $"https://127.0.0.1:{Status}/status");
-            request.Options.Set(new HttpRequestOptionsKey<TestHost>("host"), host.Host);
-            using HttpResponseMessage answer = _http.Send(request);
+            using HttpResponseMessage answer = Ask(host, HttpMethod.Get, "status");
             return JsonNode.Parse(answer.Content.ReadAsStream());
         }
         catch (Exception e) when (e is HttpRequestException or TaskCanceledException or SoakException)
         {
             return null;
         }
+    }
+
+    /// <summary>A control operation of the side.</summary>
+    public void Control(ClusterHost host, string operation)
+    {
+        using HttpResponseMessage answer = Ask(host, HttpMethod.Post, $"control/{operation}");
+        if (!answer.IsSuccessStatusCode) throw new SoakException($"{host} refuses {operation}: {new StreamReader(answer.Content.ReadAsStream()).ReadToEnd()}");
+    }
+
+    private HttpResponseMessage Ask(ClusterHost host, HttpMethod method, string path)
+    {
+        using var request = new HttpRequestMessage(method, $"https://127.0.0.1:{Status}/{path}");
+        request.Options.Set(new HttpRequestOptionsKey<TestHost>("host"), host.Host);
+        return _http.Send(request);
     }
 
     public void StopEtcd()

@@ -24,6 +24,7 @@ internal sealed class HostNetwork : IDisposable
         Console.CancelKeyPress += Ended;
         _switch.Run("ip", "link", "add", "lan", "type", "bridge", "forward_delay", "0", "ageing_time", "30000");
         _switch.Run("ip", "link", "set", "lan", "up");
+        BridgeIndex = _switch.InterfaceIndex("lan");
     }
 
     /// <summary>Why hosts cannot be made here, as a sentence; null when they can.</summary>
@@ -53,6 +54,9 @@ internal sealed class HostNetwork : IDisposable
 
     /// <summary>The bridge's namespace: frames are watched there.</summary>
     public NetworkNamespace Switch => _switch;
+
+    /// <summary>Interface number of the bridge itself.</summary>
+    public int BridgeIndex { get; }
 
     /// <param name="name">As it appears in what is printed.</param>
     /// <param name="number">Last byte of its address, from 1.</param>

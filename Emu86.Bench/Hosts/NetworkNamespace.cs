@@ -1,5 +1,6 @@
 // A network namespace of Linux: a host of its own as far as the network goes (network_namespaces(7), setns(2)).
 using System.Diagnostics;
+using System.Globalization;
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
 using Emu86.Bench.Soak;
@@ -22,6 +23,8 @@ internal sealed partial class NetworkNamespace : IDisposable
 
     /// <summary>Runs a command within it; its complaint is the failure's sentence.</summary>
     public string Run(string command, params string[] arguments) => Execute("ip", ["netns", "exec", Name, command, .. arguments]);
+
+    public int InterfaceIndex(string name) => int.Parse(Run("cat", $"/sys/class/net/{name}/ifindex"), CultureInfo.InvariantCulture);
 
     /// <summary>The ip command outside of every namespace of this run.</summary>
     public static string Ip(params string[] arguments) => Execute("ip", arguments);

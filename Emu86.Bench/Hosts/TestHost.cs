@@ -44,7 +44,7 @@ internal sealed class TestHost : IDisposable
             carrier = "br0";
         }
         own.Run("ip", "addr", "add", $"{address}/24", "dev", carrier);
-        PortIndex = int.Parse(_switch.Run("cat", $"/sys/class/net/{port}/ifindex"), System.Globalization.CultureInfo.InvariantCulture);
+        PortIndex = _switch.InterfaceIndex(port);
     }
 
     public string Name { get; }

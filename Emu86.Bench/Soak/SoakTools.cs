@@ -15,6 +15,7 @@ internal static class SoakTools
         "clock" => ClockSoak.Run,
         "lag" => LagSoak.Run,
         "clone" => CloneSoak.Run,
+        "chaos" => ChaosSoak.Run,
         "failover-hosts" => FailoverHosts.Run,
         _ => null,
     };

@@ -1,8 +1,6 @@
 // The client's side of a soak run: one TCP echo connection that is never opened again, and counted HTTP requests.
 using System.Diagnostics;
-using System.Globalization;
 using System.Net.Sockets;
-using System.Text;
 
 namespace Emu86.Bench.Soak;
 
@@ -164,8 +162,6 @@ internal sealed class EchoTraffic : Traffic
 /// asked for and not acknowledged.</summary>
 internal sealed class CountTraffic(Service service, string path) : Traffic("count")
 {
-    private readonly byte[] _request = Encoding.ASCII.GetBytes($"GET {path} HTTP/1.1\r\nHost: guest\r\nConnection: close\r\n\r\n");
-
     /// <summary>The last number acknowledged; 0 before the first.</summary>
     public long Last { get; private set; }
 
@@ -211,29 +207,5 @@ internal sealed class CountTraffic(Service service, string path) : Traffic("coun
     {
     }
 
-    private long Request(TimeSpan within)
-    {
-        using var stream = new NetworkStream(service.Connect(within), ownsSocket: true);
-        stream.Write(_request);
-        var text = new StringBuilder();
-        byte[] buffer = new byte[2048];
-        for (int got; (got = stream.Read(buffer)) > 0 && !IsWhole(text.Append(Encoding.ASCII.GetString(buffer, 0, got)).ToString());)
-        {
-        }
-        string answer = text.ToString();
-        if (!IsWhole(answer)) throw new IOException("the answer was cut off");
-        string body = answer[(answer.IndexOf("\r\n\r\n", StringComparison.Ordinal) + 4)..].Trim();
-        if (!answer.Contains(" 200 ", StringComparison.Ordinal) || !long.TryParse(body, NumberStyles.None, CultureInfo.InvariantCulture, out long number)) throw new SoakException($"the guest answered {answer}");
-        return number;
-    }
-
-    private static bool IsWhole(string answer)
-    {
-        int end = answer.IndexOf("\r\n\r\n", StringComparison.Ordinal);
-        int at = answer.IndexOf("Content-Length: ", StringComparison.OrdinalIgnoreCase);
-        if (end < 0 || at < 0 || at > end) return false;
-        at += "Content-Length: ".Length;
-        int stop = answer.IndexOf('\r', at);
-        return int.TryParse(answer.AsSpan(at, stop - at), NumberStyles.None, CultureInfo.InvariantCulture, out int length) && answer.Length >= end + 4 + length;
-    }
+    private long Request(TimeSpan within) => GuestHttp.Number(service, path, within);
 }

@@ -1,0 +1,65 @@
+// What can happen to a host, or to etcd.
+using Emu86.Bench.Soak;
+
+namespace Emu86.Bench.Hosts;
+
+internal enum FaultKind
+{
+    Kill,
+    Freeze,
+    CutBoth,
+    CutToHost,
+    CutFromHost,
+    Slow,
+    EtcdStop,
+}
+
+/// <param name="Kind">What happens.</param>
+/// <param name="Victim">Where; null for etcd.</param>
+/// <param name="Lasts">How long before it is mended; a process that was killed is started again then.</param>
+internal sealed record Fault(FaultKind Kind, ClusterHost? Victim, TimeSpan Lasts)
+{
+    /// <summary>A fault for the cluster as it is.</summary>
+    public static Fault Next(Random random, ClusterHost live, ClusterHost[] hosts)
+    {
+        FaultKind kind = (FaultKind)random.Next((int)FaultKind.EtcdStop + 1);
+        // The live side more often than chance would have it.
+        ClusterHost? victim = kind == FaultKind.EtcdStop ? null : random.Next(2) == 0 ? live : hosts[random.Next(hosts.Length)];
+        double seconds = kind switch
+        {
+            FaultKind.Kill => random.NextDouble(),
+            // Shorter and longer than the failure timeout.
+            _ => random.Next(3) == 0 ? 0.05 + (random.NextDouble() * 0.4) : 1 + (random.NextDouble() * 6),
+        };
+        return new Fault(kind, victim, TimeSpan.FromSeconds(seconds));
+    }
+
+    public void Begin(HostCluster cluster)
+    {
+        switch (Kind)
+        {
+            case FaultKind.Kill: Victim!.Process.Signal(Side.SigKill); break;
+            case FaultKind.Freeze: Victim!.Process.Signal(Side.SigStop); break;
+            case FaultKind.CutBoth: Victim!.Host.Cut(CutKind.Both); break;
+            case FaultKind.CutToHost: Victim!.Host.Cut(CutKind.ToHost); break;
+            case FaultKind.CutFromHost: Victim!.Host.Cut(CutKind.FromHost); break;
+            case FaultKind.Slow: Victim!.Host.Slow("4mbit"); break;
+            case FaultKind.EtcdStop: cluster.StopEtcd(); break;
+        }
+    }
+
+    public void End(HostCluster cluster)
+    {
+        switch (Kind)
+        {
+            case FaultKind.Kill:
+                _ = Victim!.Process.WaitForExit(TimeSpan.FromSeconds(30));
+                cluster.Start(Victim);
+                break;
+            case FaultKind.Freeze: Victim!.Process.Signal(Side.SigCont); break;
+            case FaultKind.CutBoth or FaultKind.CutToHost or FaultKind.CutFromHost: Victim!.Host.Heal(); break;
+            case FaultKind.Slow: Victim!.Host.Quicken(); break;
+            case FaultKind.EtcdStop: cluster.StartEtcd(); break;
+        }
+    }
+}
