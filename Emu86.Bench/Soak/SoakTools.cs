@@ -15,6 +15,8 @@ internal static class SoakTools
         "clock" => ClockSoak.Run,
         "lag" => LagSoak.Run,
         "clone" => CloneSoak.Run,
+        "latency-hosts" => LatencyHosts.Run,
+        "busy-hosts" => BusyHosts.Run,
         "chaos" => ChaosSoak.Run,
         "failover-hosts" => FailoverHosts.Run,
         _ => null,
