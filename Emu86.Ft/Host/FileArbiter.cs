@@ -17,8 +17,6 @@ public sealed partial class FileArbiter : IArbiter
 
     private const int ValueBytesMax = 64 << 10;
 
-    private static readonly JsonSerializerOptions Json = new() { WriteIndented = true };
-
     private readonly string _root;
     private readonly string _directory;
     private readonly Guid _id;
@@ -102,7 +100,7 @@ public sealed partial class FileArbiter : IArbiter
         if (end < 0 || text[(end + 6)..].TrimEnd() != Checksum(text[..end])) throw new ArbiterFileException($"{path} is damaged: its checksum does not match");
         try
         {
-            return JsonSerializer.Deserialize<ArbiterValue>(text[..end]) ?? throw new JsonException("empty");
+            return ArbiterValueFormat.Read(Encoding.UTF8.GetBytes(text[..end]));
         }
         catch (JsonException e)
         {
@@ -112,7 +110,7 @@ public sealed partial class FileArbiter : IArbiter
 
     private bool TryWrite(ulong version, ArbiterValue value)
     {
-        string json = JsonSerializer.Serialize(value, Json);
+        string json = ArbiterValueFormat.Write(value, indented: true);
         string text = $"{json}\nxxh3 {Checksum(json)}\n";
         // An equal text is a claim of this owner to the same effect: it counts as this one.
         return Place(_directory, Path.Combine(_directory, Name(version)), text) == text;

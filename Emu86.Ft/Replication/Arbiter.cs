@@ -18,7 +18,19 @@ public enum GuestState : byte
 /// <param name="Members">The armed backups: besides the owner only they may claim the next epoch.</param>
 /// <param name="CurrentDisks">Names of the disk copies that hold everything the guest has written.</param>
 public sealed record ArbiterValue(ulong Epoch, Guid Owner, string OwnerAddress, GuestState State,
-    IReadOnlyList<Guid> Members, IReadOnlyList<string> CurrentDisks);
+    IReadOnlyList<ArbiterMember> Members, IReadOnlyList<string> CurrentDisks)
+{
+    /// <summary>So many of the members have acknowledged what left; 0 when there is none.</summary>
+    public int Quorum { get; init; }
+
+    /// <summary>Grows with every change of members or quorum that the owner makes.</summary>
+    public ulong Configuration { get; init; }
+}
+
+/// <param name="Id">The backup's process.</param>
+/// <param name="Address">Where it can be reached by other backups.</param>
+/// <param name="Session">Number of its session with the owner: a process may become a member again.</param>
+public sealed record ArbiterMember(Guid Id, string Address, ulong Session);
 
 public enum ArbiterRequestKind
 {
@@ -89,7 +101,7 @@ public static class ArbiterRules
         if (mine && epoch == wanted.Epoch) return ArbiterVerdict.Done;
         if (epoch != request.ExpectedEpoch) return ArbiterVerdict.Lost;
         if (request.Kind == ArbiterRequestKind.Claim
-            && (current is null || current.State == GuestState.Off || !(mine || current.Members.Contains(wanted.Owner)))) return ArbiterVerdict.Lost;
+            && (current is null || current.State == GuestState.Off || !(mine || current.Members.Any(m => m.Id == wanted.Owner)))) return ArbiterVerdict.Lost;
         next = wanted;
         return ArbiterVerdict.Done;
     }

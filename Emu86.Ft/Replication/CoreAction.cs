@@ -5,7 +5,7 @@ namespace Emu86.Ft.Replication;
 
 public enum ActionKind : byte
 {
-    /// <summary>Open a connection to candidate Number; answer with ConnectionOpened or ConnectFailed.</summary>
+    /// <summary>Open a connection to candidate Number for Link; answer with ConnectionOpened or ConnectFailed.</summary>
     Connect,
 
     /// <summary>Close Connection; no ConnectionClosed is expected for it.</summary>
@@ -14,7 +14,7 @@ public enum ActionKind : byte
     /// <summary>Send Message on Connection, in order, without waiting.</summary>
     Send,
 
-    /// <summary>Send Message (a heartbeat) as a datagram to the other side of the session.</summary>
+    /// <summary>Send Message (a heartbeat) as a datagram to the other side of the session; on a primary that of Link.</summary>
     SendHeartbeat,
 
     /// <summary>Pass Request to the arbiter; answer with ArbiterAnswered, Unavailable at the latest after the retry time.</summary>
@@ -82,6 +82,9 @@ public readonly record struct CoreAction(ActionKind Kind)
 {
     /// <summary>A number that the driver gave, from 1, never used again.</summary>
     public int Connection { get; init; }
+
+    /// <summary>One of a primary's sessions.</summary>
+    public int Link { get; init; }
 
     public ulong Number { get; init; }
 

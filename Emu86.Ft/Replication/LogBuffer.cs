@@ -1,9 +1,9 @@
-// The primary's part of the log that the backup has not executed yet: kept for reconnection, and the measure of its lag.
+// The primary's part of the log that not every backup has executed yet: kept for reconnection, and the measure of their lag.
 using Emu86.Cpu;
 
 namespace Emu86.Ft.Replication;
 
-/// <summary>A ring of records with consecutive sequence numbers, from the oldest not executed to the newest.</summary>
+/// <summary>A ring of records with consecutive sequence numbers, from the oldest that is kept to the newest.</summary>
 public sealed class LogBuffer
 {
     private struct Entry
@@ -13,7 +13,9 @@ public sealed class LogBuffer
     }
 
     private Entry[] _ring = new Entry[64];
-    private ulong _first = 1;
+
+    /// <summary>Sequence number of the oldest record that is kept; <see cref="NextLsn"/> when none is.</summary>
+    public ulong FirstLsn { get; private set; } = 1;
 
     /// <summary>Sequence number that the next record gets.</summary>
     public ulong NextLsn { get; private set; } = 1;
@@ -24,25 +26,17 @@ public sealed class LogBuffer
     /// <summary>All bytes ever appended: the logging channel's traffic without clones.</summary>
     public long BytesAppended { get; private set; }
 
-    /// <summary>Last record the backup has in memory.</summary>
-    public ulong ReceivedLsn { get; private set; }
-
-    /// <summary>Last frontier the backup has in memory: outputs made before it was appended may leave.</summary>
-    public ulong ReceivedFrontierLsn { get; private set; }
-
-    /// <summary>Last record the backup has executed.</summary>
-    public ulong ExecutedLsn => _first - 1;
-
-    /// <summary>Begins a new log at sequence number 1.</summary>
-    public void Reset()
+    /// <summary>Begins a new log.</summary>
+    /// <param name="nextLsn">Its first sequence number.</param>
+    public void Reset(ulong nextLsn = 1)
     {
         Array.Clear(_ring);
-        (_first, NextLsn, Bytes, ReceivedLsn, ReceivedFrontierLsn) = (1, 1, 0, 0, 0);
+        (FirstLsn, NextLsn, Bytes) = (nextLsn, nextLsn, 0);
     }
 
     public void Append(LogRecord record, long nowUs)
     {
-        if (NextLsn - _first == (ulong)_ring.Length) Grow();
+        if (NextLsn - FirstLsn == (ulong)_ring.Length) Grow();
         record.Lsn = NextLsn;
         _ring[NextLsn & (ulong)(_ring.Length - 1)] = new() { Record = record, AppendedUs = nowUs };
         NextLsn++;
@@ -51,37 +45,30 @@ public sealed class LogBuffer
         BytesAppended += size;
     }
 
-    /// <summary>Takes an acknowledgement. False when it cannot be true: the other side is broken.</summary>
-    public bool Acknowledge(ulong received, ulong executed)
+    /// <summary>Forgets the records up to this one.</summary>
+    public void Trim(ulong upTo)
     {
-        if (received >= NextLsn || executed > received) return false;
-        for (ulong lsn = ReceivedLsn + 1; lsn <= received; lsn++)
+        Check.That(upTo < NextLsn);
+        for (; FirstLsn <= upTo; FirstLsn++)
         {
-            if (At(lsn).Record is FrontierRecord) ReceivedFrontierLsn = lsn;
-        }
-        // Acknowledgements of an earlier connection may arrive late: never go back.
-        if (received > ReceivedLsn) ReceivedLsn = received;
-        while (_first <= executed)
-        {
-            ref Entry entry = ref At(_first);
+            ref Entry entry = ref At(FirstLsn);
             Bytes -= Size(entry.Record);
             entry = default;
-            _first++;
         }
-        return true;
     }
 
     public LogRecord Record(ulong lsn)
     {
-        Check.That(lsn >= _first && lsn < NextLsn);
+        Check.That(lsn >= FirstLsn && lsn < NextLsn);
         return At(lsn).Record;
     }
 
-    /// <summary>Age of the oldest record that is not executed, in microseconds; 0 when there is none.</summary>
-    public long LagUs(long nowUs) => _first == NextLsn ? 0 : nowUs - At(_first).AppendedUs;
-
-    /// <summary>Age of the oldest record that is not received, in microseconds; 0 when there is none.</summary>
-    public long UnacknowledgedUs(long nowUs) => ReceivedLsn + 1 == NextLsn ? 0 : nowUs - At(ReceivedLsn + 1).AppendedUs;
+    /// <summary>Age of a record in microseconds; 0 for one that is still to come.</summary>
+    public long AgeUs(ulong lsn, long nowUs)
+    {
+        Check.That(lsn >= FirstLsn);
+        return lsn >= NextLsn ? 0 : nowUs - At(lsn).AppendedUs;
+    }
 
     /// <summary>What a record costs in memory, roughly; the same estimate bounds both sides.</summary>
     public static long Size(LogRecord record) => record is InputRecord input ? 96 + input.Input.Data.Length : 64;
@@ -91,7 +78,7 @@ public sealed class LogBuffer
     private void Grow()
     {
         Entry[] larger = new Entry[2 * _ring.Length];
-        for (ulong lsn = _first; lsn < NextLsn; lsn++) larger[lsn & (ulong)(larger.Length - 1)] = At(lsn);
+        for (ulong lsn = FirstLsn; lsn < NextLsn; lsn++) larger[lsn & (ulong)(larger.Length - 1)] = At(lsn);
         _ring = larger;
     }
 }

@@ -4,78 +4,7 @@ using Emu86.Devices;
 
 namespace Emu86.Ft.Replication;
 
-public enum PrimaryPhase
-{
-    /// <summary>Wins its first epoch; the guest does not run yet.</summary>
-    Starting,
-
-    /// <summary>Live without a backup; looks for one.</summary>
-    Unprotected,
-
-    /// <summary>A candidate is being asked.</summary>
-    Offering,
-
-    /// <summary>State and disks are being copied to the backup.</summary>
-    Cloning,
-
-    /// <summary>The backup loads the clone and replays up to the present.</summary>
-    CatchingUp,
-
-    /// <summary>Outputs wait for acknowledgements; the arbiter records the backup as a member.</summary>
-    Arming,
-
-    /// <summary>Protected: the backup may go live.</summary>
-    Armed,
-
-    /// <summary>The backup is lost: the next epoch must be won before anything more leaves.</summary>
-    Disarming,
-
-    /// <summary>Leaves; the backup is to go live at once.</summary>
-    HandingOver,
-
-    /// <summary>The guest ended in good order; this is being recorded.</summary>
-    Ending,
-
-    /// <summary>Nothing leaves any more.</summary>
-    Ended,
-}
-
-/// <summary>What a primary begins with.</summary>
-public sealed record PrimaryStart
-{
-    /// <summary>Identity of this process, as the arbiter knows it; never used by another one.</summary>
-    public required Guid Self { get; init; }
-
-    /// <summary>Where this process can be asked whether it lives.</summary>
-    public string Address { get; init; } = "";
-
-    public required MachineIdentity Machine { get; init; }
-
-    /// <summary>Number of places where a backup may be found.</summary>
-    public int Candidates { get; init; }
-
-    /// <summary>0: a new guest, which wins an epoch first. Else the epoch that going live has won.</summary>
-    public ulong Epoch { get; init; }
-
-    public Position Position { get; init; }
-
-    /// <summary>Gated outputs the guest has produced so far.</summary>
-    public ulong OutputOrdinal { get; init; }
-
-    /// <summary>Ordinal of the last shared-disk write that is not known durable; 0 when there is none.</summary>
-    public ulong UndurableWrite { get; init; }
-
-    /// <summary>A random number: first of the session ids that this primary uses.</summary>
-    public ulong SessionSeed { get; init; } = 1;
-
-    /// <summary>Random bytes that authenticate the heartbeats.</summary>
-    public ReadOnlyMemory<byte> HeartbeatKey { get; init; }
-
-    /// <summary>Names of this side's own disk copies, kept in the arbiter's set of current ones.</summary>
-    public IReadOnlyList<string> OwnDisks { get; init; } = [];
-}
-
-/// <summary>Stamps inputs, appends the log, holds outputs, watches the backup. After every call the driver carries out
+/// <summary>Stamps inputs, appends the log, holds outputs, watches the backups. After every call the driver carries out
 /// <see cref="Actions"/> in order and clears it. Times are the host's monotonic microseconds and never go back.</summary>
 public sealed class PrimaryCore
 {
@@ -83,24 +12,12 @@ public sealed class PrimaryCore
 
     private readonly ProtocolOptions _options;
     private readonly PrimaryStart _start;
-    private readonly ArbiterAsker _arbiter;
     private readonly OutputQueue _held = new();
-    private readonly BackupLink _backup;
-    private long _nowUs;
-    private long _lastFrontierUs = long.MinValue / 2;
     private ulong _nextHashNs;
-    private Position _lastFrontier;
-    private ulong _producedOrdinal;
-    private ulong _durableUpTo;
     private ulong _lastWrite;
-    private ulong _lastWriteBeforeClone;
+    private ulong _releasedLsn;
     private bool _mustAsk;
     private bool _paused;
-    private bool _halted;
-    private bool _recordSinceFrontier;
-    private ulong _frontierOrdinal;
-    private ulong _toldReleased;
-    private ulong _toldDurable;
     private ArbiterValue? _probed;
     private EndedRecord? _end;
     private long _endedUs;
@@ -113,24 +30,39 @@ public sealed class PrimaryCore
     {
         _options = options;
         _start = start;
-        _nowUs = nowUs;
-        _arbiter = new(options.ArbiterRetryUs, Actions);
-        _backup = new(this, options, start);
+        NowUs = nowUs;
+        Arbiter = new(options.ArbiterRetryUs, Actions);
+        Members = new(this, start);
+        Candidates = new(this, options, start);
+        Writer = new(this, options);
+        Lag = new(options.MaxLagUs);
         Position = start.Position;
         Epoch = start.Epoch;
-        _producedOrdinal = ReleasedUpTo = start.OutputOrdinal;
+        OutputOrdinal = ReleasedUpTo = start.OutputOrdinal;
         _lastWrite = start.UndurableWrite;
-        if (Epoch == 0) _arbiter.Ask(ArbiterRequestKind.Read, 0, null);
+        if (Epoch == 0) Arbiter.Ask(ArbiterRequestKind.Read, 0, null);
         else
         {
-            Phase = PrimaryPhase.Unprotected;
-            _backup.LookFor(nowUs);
+            Stage = PrimaryPhase.Unprotected;
+            Candidates.LookFor();
         }
     }
 
     public List<CoreAction> Actions { get; } = [];
 
-    public PrimaryPhase Phase { get; internal set; }
+    /// <summary>What this primary is doing; while it is live, how far the backup that has come farthest is.</summary>
+    public PrimaryPhase Phase
+    {
+        get
+        {
+            PrimaryPhase phase = Stage;
+            if (Stage == PrimaryPhase.Unprotected)
+            {
+                foreach (BackupLink link in Links) phase = link.Phase > phase ? link.Phase : phase;
+            }
+            return phase;
+        }
+    }
 
     public ulong Epoch { get; private set; }
 
@@ -139,48 +71,73 @@ public sealed class PrimaryCore
 
     public LogBuffer Log { get; } = new();
 
-    public LagController Lag => _backup.Lag;
+    public LagController Lag { get; }
 
-    /// <summary>Outputs that wait for an acknowledgement.</summary>
+    /// <summary>Outputs that wait for acknowledgements.</summary>
     public int OutputsHeld => _held.Count;
 
     /// <summary>Ordinal of the last output that left.</summary>
     public ulong ReleasedUpTo { get; private set; }
 
     /// <summary>Gated outputs produced in the guest's life.</summary>
-    public ulong OutputOrdinal => _producedOrdinal;
+    public ulong OutputOrdinal { get; private set; }
 
     /// <summary>The guest has ended in good order on this side.</summary>
     public bool HasEnded => _end is not null;
 
-    /// <summary>The backup has confirmed that it is armed: a failure of this host loses nothing.</summary>
-    public bool IsProtected => Phase == PrimaryPhase.Armed && _backup.ArmedConfirmed;
+    /// <summary>Enough backups have confirmed that they are armed: a failure of this host loses nothing.</summary>
+    public bool IsProtected => Stage == PrimaryPhase.Unprotected && Members.Current.Count > 0 && Links.Count(l => l.ArmedConfirmed) >= Members.Quorum;
 
-    /// <summary>Until when the lease allows releases, in this clock; only counts while armed.</summary>
-    public long LeaseUntilUs => _backup.LeaseUntilUs;
+    /// <summary>What is known of each backup, in the order in which they came.</summary>
+    public IEnumerable<BackupView> Backups => Links.Select(l => new BackupView(l.Id, l.Phase, l.ArmedConfirmed, l.Progress?.LagUs(NowUs) ?? 0, l.LeaseUntilUs));
 
-    internal ArbiterAsker Arbiter => _arbiter;
+    /// <summary>So many members must acknowledge before an output leaves; 0 while there is none.</summary>
+    public int Quorum => Members.Quorum;
 
-    private bool HasLog => Phase is PrimaryPhase.CatchingUp or PrimaryPhase.Arming or PrimaryPhase.Armed or PrimaryPhase.HandingOver or PrimaryPhase.Ending
-        || (Phase == PrimaryPhase.Cloning && _backup.SnapshotIsTaken);
+    /// <summary>Age of the oldest record that a backup has not executed, in microseconds.</summary>
+    public long LagUs => Links.Where(l => l.Progress is not null).Select(l => l.Progress!.LagUs(NowUs)).DefaultIfEmpty().Max();
+
+    internal long NowUs { get; private set; }
+
+    /// <summary>Like <see cref="Phase"/>, but Unprotected means live, however many backups there are.</summary>
+    internal PrimaryPhase Stage { get; private set; }
+
+    /// <summary>The backups: members, those on their way, and at most one that is being asked or cloned to.</summary>
+    internal List<BackupLink> Links { get; } = [];
+
+    internal Membership Members { get; }
+
+    internal Recruiter Candidates { get; }
+
+    internal LogWriter Writer { get; }
+
+    internal ArbiterAsker Arbiter { get; }
+
+    internal ulong DurableUpTo { get; private set; }
+
+    internal bool HasLog => Stage is not (PrimaryPhase.Starting or PrimaryPhase.Ended) && Links.Exists(l => l.Progress is not null);
 
     /// <summary>Time passes; to be called at least every few milliseconds, also when nothing else happens.</summary>
     public void Tick(long nowUs)
     {
         if (!Observe(nowUs)) return;
-        _arbiter.Tick(nowUs);
-        _backup.Tick(nowUs);
-        AppendFrontierForStandingGuest();
-        ReleaseWhatMayLeave();
-        FinishWhenRecorded();
-        UpdatePause();
+        Arbiter.Tick(nowUs);
+        if (Stage == PrimaryPhase.Unprotected) Candidates.Tick();
+        for (int n = Links.Count - 1; n >= 0; n--)
+        {
+            if (n < Links.Count) Links[n].Tick(nowUs);
+        }
+        if (Stage == PrimaryPhase.Ended) return;
+        UpdateSpeed();
+        if (Stage is not (PrimaryPhase.HandingOver or PrimaryPhase.Ending)) Writer.Tick(_paused);
+        Settle();
     }
 
     /// <summary>An input from the host: it is stamped with the current boundary, logged, and injected by the action that follows.</summary>
     public void Input(long nowUs, InputEvent input)
     {
         if (!Observe(nowUs)) return;
-        Append(new InputRecord(Position, input));
+        Writer.Append(new InputRecord(Position, input));
         Actions.Add(new(ActionKind.Inject) { Input = input, Position = Position });
     }
 
@@ -188,8 +145,8 @@ public sealed class PrimaryCore
     /// between the two.</summary>
     public void Produced(Output output)
     {
-        _held.Add(new(output, ++_producedOrdinal, Log.NextLsn));
-        if (output.Kind == OutputKind.DiskWrite) _lastWrite = _producedOrdinal;
+        _held.Add(new(output, ++OutputOrdinal, Log.NextLsn));
+        if (output.Kind == OutputKind.DiskWrite) _lastWrite = OutputOrdinal;
     }
 
     /// <summary>A slice has ended (or virtual time moved while halted).</summary>
@@ -202,17 +159,13 @@ public sealed class PrimaryCore
         Check.That(position >= Position);
         Position = position;
         // Not while a clone is streamed: what its pages hash to is found out there, and given to the machine with the end. Nor while
-        // the backup catches up, from a state whose hash was compared: both have better to do.
-        if (HasLog && Phase is not (PrimaryPhase.Cloning or PrimaryPhase.CatchingUp) && position.VirtualTimeNs >= _nextHashNs)
+        // all backups catch up, from a state whose hash was compared: both have better to do.
+        if (position.VirtualTimeNs >= _nextHashNs && Links.Exists(l => l.Phase > PrimaryPhase.CatchingUp) && !Links.Exists(l => l.Phase == PrimaryPhase.Cloning))
         {
             _nextHashNs = position.VirtualTimeNs + _options.HashEveryNs;
             Actions.Add(new(ActionKind.TakeStateHash) { Position = position });
         }
-        bool nowHalted = halted && !_halted;
-        _halted = halted;
-        bool quiet = position.Count - _lastFrontier.Count < _options.QuietInstructions;
-        if (HasLog && (OutputWaitsForFrontier || (nowHalted && !quiet)
-            || (nowUs - _lastFrontierUs >= (quiet ? _options.QuietFrontierUs : _options.FrontierUs) && (_recordSinceFrontier || position > _lastFrontier)))) AppendFrontier();
+        Writer.Ran(halted);
         ReleaseWhatMayLeave();
         UpdatePause();
     }
@@ -223,45 +176,62 @@ public sealed class PrimaryCore
     /// <param name="units">4 bytes for each unit, for the other side's evidence; may be empty.</param>
     public void StateHash(long nowUs, UInt128 hash, ReadOnlyMemory<byte> units = default)
     {
-        if (Observe(nowUs)) Append(new StateHashRecord(Position, hash, units));
+        if (Observe(nowUs)) Writer.Append(new StateHashRecord(Position, hash, units));
     }
 
     /// <summary>Shared disk: all writes among the outputs up to this ordinal are durable.</summary>
-    public void DiskWritesDurable(ulong upToOrdinal) => _durableUpTo = Math.Max(_durableUpTo, upToOrdinal);
-
-    public void ConnectionOpened(long nowUs, int connection) { if (Observe(nowUs)) _backup.Opened(nowUs, connection); }
+    public void DiskWritesDurable(ulong upToOrdinal) => DurableUpTo = Math.Max(DurableUpTo, upToOrdinal);
 
     /// <param name="nowUs">Host time.</param>
-    /// <param name="refused">The host answered that nobody listens: the process is gone.</param>
-    public void ConnectFailed(long nowUs, bool refused) { if (Observe(nowUs)) _backup.Failed(nowUs, refused); }
+    /// <param name="link">Who asked for it.</param>
+    /// <param name="connection">Its number.</param>
+    public void ConnectionOpened(long nowUs, int link, int connection)
+    {
+        if (!Observe(nowUs)) return;
+        if (Links.Find(l => l.Id == link) is { } opened) opened.Opened(nowUs, connection);
+        else Actions.Add(new(ActionKind.Disconnect) { Connection = connection });
+    }
 
-    public void ConnectionClosed(long nowUs, int connection) { if (Observe(nowUs)) _backup.Closed(nowUs, connection); }
+    /// <param name="nowUs">Host time.</param>
+    /// <param name="link">Who asked for the connection.</param>
+    /// <param name="refused">The host answered that nobody listens: the process is gone.</param>
+    public void ConnectFailed(long nowUs, int link, bool refused)
+    {
+        if (Observe(nowUs)) Links.Find(l => l.Id == link)?.Failed(refused);
+    }
+
+    public void ConnectionClosed(long nowUs, int connection)
+    {
+        if (!Observe(nowUs)) return;
+        foreach (BackupLink link in Links.ToArray()) link.Closed(nowUs, connection);
+    }
 
     public void Received(long nowUs, int connection, Message message)
     {
         if (!Observe(nowUs)) return;
-        _backup.Received(nowUs, connection, message);
-        ReleaseWhatMayLeave();
-        FinishWhenRecorded();
-        UpdatePause();
+        foreach (BackupLink link in Links.ToArray()) link.Received(nowUs, connection, message);
+        if (Stage != PrimaryPhase.Ended) Settle();
     }
 
     public void HeartbeatReceived(long nowUs, HeartbeatMessage heartbeat)
     {
         if (!Observe(nowUs)) return;
-        _backup.HeartbeatReceived(nowUs, heartbeat);
+        foreach (BackupLink link in Links) link.HeartbeatReceived(nowUs, heartbeat);
         ReleaseWhatMayLeave();
     }
 
-    /// <summary>The clone's state was captured at <see cref="Position"/>: the log begins here.</summary>
+    /// <summary>The clone's state was captured at <see cref="Position"/>: the log begins here, unless there are backups that have it already.</summary>
     public void SnapshotTaken(long nowUs)
     {
-        if (!Observe(nowUs) || Phase != PrimaryPhase.Cloning) return;
-        Log.Reset();
-        _lastWriteBeforeClone = _lastWrite;
-        _nextHashNs = Position.VirtualTimeNs + _options.HashEveryNs;
-        _lastFrontier = Position;
-        _backup.SnapshotTaken();
+        if (!Observe(nowUs) || Links.Find(l => l.Phase == PrimaryPhase.Cloning) is not { } link) return;
+        if (!HasLog)
+        {
+            Log.Reset();
+            _releasedLsn = 0;
+            _nextHashNs = Position.VirtualTimeNs + _options.HashEveryNs;
+            Writer.Begin();
+        }
+        link.SnapshotTaken(_lastWrite);
     }
 
     /// <summary>All of the clone's chunks have been sent.</summary>
@@ -269,24 +239,23 @@ public sealed class PrimaryCore
     /// <param name="stateHash">Of the state that was captured.</param>
     public void CloneStreamed(long nowUs, UInt128 stateHash)
     {
-        if (Observe(nowUs)) _backup.CloneStreamed(stateHash);
+        if (Observe(nowUs)) Links.Find(l => l.Phase == PrimaryPhase.Cloning)?.CloneStreamed(stateHash);
     }
 
     public void OwnerProbed(long nowUs, bool answers)
     {
-        if (!Observe(nowUs) || Phase != PrimaryPhase.Starting || _probed is not { } value) return;
+        if (!Observe(nowUs) || Stage != PrimaryPhase.Starting || _probed is not { } value) return;
         if (answers) Halt($"the guest '{_start.Machine.Name}' is already live at {value.OwnerAddress} in epoch {value.Epoch}");
         else StartFrom(value.Epoch);
     }
 
     public void ArbiterAnswered(long nowUs, in ArbiterAnswer answer)
     {
-        if (!Observe(nowUs) || _arbiter.Settle(nowUs, answer) is not { } request) return;
-        if (answer.Verdict == ArbiterVerdict.Done && Phase != PrimaryPhase.Starting) Confirmed(request, answer.Current);
-        else if (Phase == PrimaryPhase.Starting) StartAnswered(request, answer);
+        if (!Observe(nowUs) || Arbiter.Settle(nowUs, answer) is not { } request) return;
+        if (answer.Verdict == ArbiterVerdict.Done && Stage != PrimaryPhase.Starting) Confirmed(request, answer.Current);
+        else if (Stage == PrimaryPhase.Starting) StartAnswered(request, answer);
         else Lost(answer.Current);
-        ReleaseWhatMayLeave();
-        UpdatePause();
+        if (Stage != PrimaryPhase.Ended) Settle();
     }
 
     /// <summary>The operator ends the run: a protected primary hands over, an unprotected one ends the guest in good order.</summary>
@@ -295,14 +264,10 @@ public sealed class PrimaryCore
         if (!Observe(nowUs)) return;
         // A move that the operator does not wait for is none any more: should it fail, the guest ends.
         _moves = false;
-        if (Phase == PrimaryPhase.Armed)
-        {
-            BeginHandOver();
-            return;
-        }
-        if (Phase == PrimaryPhase.Starting) Exit(0, "stopped before the guest ran");
-        else if (Phase == PrimaryPhase.Disarming) _stops = true;
-        else if (Phase is not (PrimaryPhase.HandingOver or PrimaryPhase.Ending)) End(new(Position, EndReason.Operator, 0));
+        if (Phase == PrimaryPhase.Armed) BeginHandOver(null);
+        else if (Stage == PrimaryPhase.Starting) Exit(0, "stopped before the guest ran");
+        else if (Stage == PrimaryPhase.Disarming) _stops = true;
+        else if (Stage == PrimaryPhase.Unprotected) End(new(Position, EndReason.Operator, 0));
     }
 
     /// <summary>The guest is to go on at a candidate's host. That one becomes the backup, in place of another one, and is handed over to.
@@ -312,25 +277,25 @@ public sealed class PrimaryCore
     /// <returns>False when it cannot be asked for now: an epoch is being won, or this side hands over or ends already.</returns>
     public bool Move(long nowUs, int candidate)
     {
-        if (!Observe(nowUs) || Phase is PrimaryPhase.Starting or PrimaryPhase.Disarming or PrimaryPhase.HandingOver or PrimaryPhase.Ending) return false;
-        _backup.Move(nowUs, candidate);
+        if (!Observe(nowUs) || Stage != PrimaryPhase.Unprotected) return false;
+        Candidates.Move(candidate);
         UpdatePause();
         return true;
     }
 
     /// <summary>The move's last step: the backup is armed.</summary>
-    internal void HandOver()
+    internal void HandOver(BackupLink to)
     {
         _moves = true;
-        BeginHandOver();
+        BeginHandOver(to);
     }
 
-    private void BeginHandOver()
+    private void BeginHandOver(BackupLink? to)
     {
-        AppendFrontier();
-        Append(new HandOverRecord(Position));
+        Writer.AppendFrontier();
+        Writer.Append(new HandOverRecord(Position));
         _stops = true;
-        Phase = PrimaryPhase.HandingOver;
+        Stage = PrimaryPhase.HandingOver;
         UpdatePause();
     }
 
@@ -350,91 +315,103 @@ public sealed class PrimaryCore
     public void PowerOff(long nowUs)
     {
         if (!Observe(nowUs)) return;
-        if (Phase is not (PrimaryPhase.Starting or PrimaryPhase.Disarming or PrimaryPhase.HandingOver or PrimaryPhase.Ending)) End(new(Position, EndReason.Operator, 0));
+        if (Stage == PrimaryPhase.Unprotected) End(new(Position, EndReason.Operator, 0));
     }
 
-    // A guest that is quiet, or stopped by a full buffer, may not run again soon: the backup nevertheless has to execute what
-    // was logged and forget what has left, or it would never make room.
-    private void AppendFrontierForStandingGuest()
-    {
-        if (!HasLog || Phase is PrimaryPhase.HandingOver or PrimaryPhase.Ending) return;
-        bool isNews = _recordSinceFrontier || ReleasedUpTo > _toldReleased || _durableUpTo > _toldDurable;
-        if (isNews && _nowUs - _lastFrontierUs >= (_paused ? _options.FrontierUs : _options.QuietFrontierUs)) AppendFrontier();
-    }
-
-    internal void Append(LogRecord record)
-    {
-        if (!HasLog) return;
-        Log.Append(record, _nowUs);
-        _recordSinceFrontier = record is not FrontierRecord;
-        _backup.SendRecord(record);
-        UpdatePause();
-    }
-
-    internal void AppendFrontier()
-    {
-        _lastFrontier = Position;
-        _lastFrontierUs = _nowUs;
-        _frontierOrdinal = _producedOrdinal;
-        (_toldReleased, _toldDurable) = (ReleasedUpTo, _durableUpTo);
-        Append(new FrontierRecord(Position, ReleasedUpTo, _durableUpTo, _nowUs, _producedOrdinal));
-    }
-
-    /// <summary>Wins the next epoch without the backup; until then nothing leaves.</summary>
+    /// <summary>Wins the next epoch without a backup that is lost; until then nothing leaves.</summary>
     internal void Disarm(string reason)
     {
         Report($"backup lost ({reason}); asking the arbiter for epoch {Epoch + 1}");
-        Phase = PrimaryPhase.Disarming;
-        _arbiter.Ask(ArbiterRequestKind.Claim, Epoch, Value(Epoch + 1, GuestState.Live, []));
+        Stage = PrimaryPhase.Disarming;
+        if (Arbiter.Pending is not { Kind: ArbiterRequestKind.Claim }) Arbiter.Cancel();
+        if (Arbiter.Pending is null) Members.Shrink(_releasedLsn);
         UpdatePause();
     }
 
-    /// <summary>The backup is to become a member: it is recorded before it is told.</summary>
-    internal void Arm(Guid backup)
+    /// <summary>A backup may become a member: what it does not know of has left and is durable, and the arbiter is not busy.</summary>
+    /// <param name="outputOrdinal">Outputs that were made before its clone: it cannot send them.</param>
+    /// <param name="lastWrite">The last disk write before its clone: kept by others only, until it is durable.</param>
+    internal bool MayArm(ulong outputOrdinal, ulong lastWrite) => Stage == PrimaryPhase.Unprotected && !_mustAsk && Arbiter.Pending is null
+        && ReleasedUpTo >= outputOrdinal && (_held.Count == 0 || Members.Current.Count > 0) && lastWrite <= DurableUpTo;
+
+    /// <summary>A session is over.</summary>
+    internal void Dropped(BackupLink link)
     {
-        Phase = PrimaryPhase.Arming;
-        _arbiter.Ask(ArbiterRequestKind.Update, Epoch, Value(Epoch, GuestState.Live, [backup]));
+        Links.Remove(link);
+        TrimLog();
+        UpdateSpeed();
     }
 
-    // A disk write from before the clone is kept by this side only: it must be durable before this side may fail.
-    internal bool MayArm => !_mustAsk && _held.Count == 0 && _lastWriteBeforeClone <= _durableUpTo;
-
-    internal void Exit(int code, string why)
-    {
-        Phase = PrimaryPhase.Ended;
-        _backup.Drop();
-        _arbiter.Cancel();
-        Actions.Add(new(ActionKind.Exit) { Number = (ulong)code, Text = why });
-    }
+    /// <summary>A backup has received or executed more.</summary>
+    internal void Acknowledged() => TrimLog();
 
     internal void Report(string text) => Actions.Add(new(ActionKind.Report) { Text = text });
 
-    // Outputs are numbered in order, so the last one decides whether any was made after the last frontier.
-    private bool OutputWaitsForFrontier => _held.Count > 0 && _producedOrdinal > _frontierOrdinal;
+    internal void UpdatePause()
+    {
+        if (Stage == PrimaryPhase.Ended) return;
+        long part = _paused ? 4 : 3;
+        bool full = Log.Bytes * part >= _options.LogBytesMax * 3 || _held.Bytes * part >= _options.OutputBytesMax * 3;
+        bool pause = full || Stage is PrimaryPhase.HandingOver or PrimaryPhase.Ending;
+        if (pause == _paused) return;
+        _paused = pause;
+        Actions.Add(new(pause ? ActionKind.PauseGuest : ActionKind.ResumeGuest));
+    }
+
+    // What follows from whatever happened.
+    private void Settle()
+    {
+        if (Stage == PrimaryPhase.Disarming && Arbiter.Pending is null) Members.Shrink(_releasedLsn);
+        ReleaseWhatMayLeave();
+        FinishWhenRecorded();
+        if (Stage == PrimaryPhase.HandingOver && Links.TrueForAll(l => l.Phase != PrimaryPhase.Armed || l.Progress!.HasReceivedAll)) HandedOver();
+        UpdatePause();
+    }
+
+    private void TrimLog()
+    {
+        ulong upTo = Log.NextLsn - 1;
+        foreach (BackupLink link in Links) upTo = Math.Min(upTo, link.Progress?.ExecutedLsn ?? upTo);
+        Log.Trim(upTo);
+    }
+
+    // The slowest backup governs: the log is kept until it has executed it, and it may be the one that goes live.
+    private void UpdateSpeed()
+    {
+        int before = Lag.Speed;
+        BackupLink? slowest = null;
+        foreach (BackupLink link in Links)
+        {
+            if (link.IsLoaded && (slowest is null || link.Progress!.LagUs(NowUs) > slowest.Progress!.LagUs(NowUs))) slowest = link;
+        }
+        if (slowest is null) Lag.Reset();
+        else Lag.Update(NowUs, slowest.Progress!.LagUs(NowUs), slowest.SpeedMin(NowUs));
+        if (Lag.Speed != before) Actions.Add(new(ActionKind.SetSpeed) { Number = (ulong)Lag.Speed });
+    }
 
     /// <summary>Notes the time. After a gap, in which this process may have been frozen while another went live, nothing
     /// leaves before the arbiter has said that the epoch is still ours. False when this core has ended.</summary>
     private bool Observe(long nowUs)
     {
-        if (Phase == PrimaryPhase.Ended) return false;
-        Check.That(nowUs >= _nowUs);
-        bool gap = nowUs - _nowUs > _options.FailureTimeoutUs / 2;
-        _nowUs = nowUs;
-        if (!gap || Phase == PrimaryPhase.Starting) return true;
+        if (Stage == PrimaryPhase.Ended) return false;
+        Check.That(nowUs >= NowUs);
+        bool gap = nowUs - NowUs > _options.FailureTimeoutUs / 2;
+        NowUs = nowUs;
+        if (!gap || Stage == PrimaryPhase.Starting) return true;
         _mustAsk = true;
-        if (_arbiter.Pending is null) _arbiter.Ask(ArbiterRequestKind.Read, Epoch, null);
-        else _arbiter.Repeat();
-        _backup.Woke(nowUs);
+        if (Arbiter.Pending is null) Arbiter.Ask(ArbiterRequestKind.Read, Epoch, null);
+        else Arbiter.Repeat();
+        foreach (BackupLink link in Links) link.Woke(nowUs);
         return true;
     }
 
-    private bool MayLeave(in WaitingOutput output) => !_mustAsk && Phase switch
+    private bool MayLeave(in WaitingOutput output)
     {
-        PrimaryPhase.Unprotected or PrimaryPhase.Offering or PrimaryPhase.Cloning or PrimaryPhase.CatchingUp => true,
-        PrimaryPhase.Arming => Log.ReceivedFrontierLsn >= output.AfterLsn,
-        PrimaryPhase.Armed => _nowUs < LeaseUntilUs && Log.ReceivedFrontierLsn >= output.AfterLsn,
-        _ => false,
-    };
+        if (_mustAsk || Stage != PrimaryPhase.Unprotected) return false;
+        if (Members.Current.Count > 0) return Members.Protects(output);
+        ulong afterLsn = output.AfterLsn;
+        return Links.TrueForAll(l => l.Phase != PrimaryPhase.Arming || l.Progress!.ReceivedFrontierLsn >= afterLsn);
+    }
 
     private void ReleaseWhatMayLeave()
     {
@@ -442,6 +419,7 @@ public sealed class PrimaryCore
         {
             _held.Take();
             ReleasedUpTo = waiting.Ordinal;
+            _releasedLsn = waiting.AfterLsn;
             Actions.Add(new(ActionKind.Release) { Output = waiting.Output, Number = waiting.Ordinal });
             if (waiting.Output.Kind == OutputKind.PowerOff) End(new(Position, EndReason.PowerOff, 0));
             else if (waiting.Output.Kind == OutputKind.GuestExit) End(new(Position, EndReason.GuestExit, waiting.Output.Value));
@@ -451,21 +429,21 @@ public sealed class PrimaryCore
     private void End(EndedRecord end)
     {
         // A backup that has no whole clone cannot use the end.
-        if (Phase is PrimaryPhase.Offering or PrimaryPhase.Cloning) _backup.Drop();
-        AppendFrontier();
-        Append(end);
+        foreach (BackupLink link in Links.FindAll(l => l.Phase < PrimaryPhase.CatchingUp)) link.Drop();
+        Writer.AppendFrontier();
+        Writer.Append(end);
         _end = end;
-        _endedUs = _nowUs;
-        Phase = PrimaryPhase.Ending;
-        _arbiter.Ask(ArbiterRequestKind.Update, Epoch, Value(Epoch, GuestState.Off, []));
+        _endedUs = NowUs;
+        Stage = PrimaryPhase.Ending;
+        Arbiter.Ask(ArbiterRequestKind.Update, Epoch, Members.Value(Epoch, GuestState.Off, []));
         UpdatePause();
     }
 
-    // The backup is given the chance to learn of the end from the log; if it cannot, the arbiter tells it.
+    // The backups are given the chance to learn of the end from the log; if they cannot, the arbiter tells them.
     private void FinishWhenRecorded()
     {
-        if (Phase != PrimaryPhase.Ending || !(_offRecorded || _arbiter.Retries >= MarkOffRetriesMax)) return;
-        if (Log.ReceivedLsn + 1 == Log.NextLsn || !_backup.HasSession || _nowUs - _endedUs > _options.FailureTimeoutUs) Finish();
+        if (Stage != PrimaryPhase.Ending || !(_offRecorded || Arbiter.Retries >= MarkOffRetriesMax)) return;
+        if (Links.TrueForAll(l => l.Progress!.HasReceivedAll) || NowUs - _endedUs > _options.FailureTimeoutUs) Finish();
     }
 
     private void Finish() => Exit(_end!.Reason == EndReason.GuestExit ? (int)((_end.ExitValue << 1) | 1) & 0xFF : 0, _end.Reason switch
@@ -480,9 +458,10 @@ public sealed class PrimaryCore
         if (request.Kind == ArbiterRequestKind.Start && answer.Verdict == ArbiterVerdict.Done)
         {
             Epoch = request.Wanted!.Epoch;
-            Phase = PrimaryPhase.Unprotected;
+            Members.Confirmed(request.Wanted);
+            Stage = PrimaryPhase.Unprotected;
             Actions.Add(new(ActionKind.Live) { Number = Epoch });
-            _backup.LookFor(_nowUs);
+            Candidates.LookFor();
             return;
         }
         // A read, or a start that another one won meanwhile: look who it is.
@@ -497,7 +476,7 @@ public sealed class PrimaryCore
     private void StartFrom(ulong epoch)
     {
         _probed = null;
-        _arbiter.Ask(ArbiterRequestKind.Start, epoch, Value(epoch + 1, GuestState.Live, []));
+        Arbiter.Ask(ArbiterRequestKind.Start, epoch, Members.Value(epoch + 1, GuestState.Live, []));
     }
 
     private void Confirmed(ArbiterRequest request, ArbiterValue? current)
@@ -508,49 +487,62 @@ public sealed class PrimaryCore
             return;
         }
         _mustAsk = false;
-        switch (Phase)
+        if (request.Wanted is { State: GuestState.Live } value) Members.Confirmed(value);
+        if (Stage == PrimaryPhase.Disarming && request.Kind == ArbiterRequestKind.Claim) Disarmed(request.Wanted!.Epoch);
+        else if (Stage == PrimaryPhase.Unprotected && Links.Find(l => l.Phase == PrimaryPhase.Arming) is { } link && request.Kind == ArbiterRequestKind.Update)
         {
-            case PrimaryPhase.Disarming:
-                Epoch = request.Wanted!.Epoch;
-                Phase = PrimaryPhase.Unprotected;
-                Actions.Add(new(ActionKind.Live) { Number = Epoch });
-                Report("backup lost, unprotected");
-                if (_stops && !_moves && _handsOverBecause is null)
-                {
-                    StopUnprotected();
-                    break;
-                }
-                // A failing host without a partner is the guest's to know about.
-                (_stops, _moves, _handsOverBecause) = (false, false, null);
-                _backup.LookFor(_nowUs);
-                break;
-            case PrimaryPhase.Arming when request.Kind == ArbiterRequestKind.Update:
-                AppendFrontier();
-                Append(new ArmedRecord(Epoch));
-                Phase = PrimaryPhase.Armed;
-                _backup.ArmedSent();
-                break;
-            case PrimaryPhase.Ending when request.Kind == ArbiterRequestKind.Update:
-                _offRecorded = true;
-                FinishWhenRecorded();
-                break;
+            SayMembers();
+            link.Armed();
         }
+        else if (Stage == PrimaryPhase.Ending && request.Kind == ArbiterRequestKind.Update)
+        {
+            _offRecorded = true;
+            FinishWhenRecorded();
+        }
+    }
+
+    private void Disarmed(ulong epoch)
+    {
+        Epoch = epoch;
+        // Another one may be lost meanwhile.
+        if (!Members.IsWhole) return;
+        Stage = PrimaryPhase.Unprotected;
+        Actions.Add(new(ActionKind.Live) { Number = Epoch });
+        int left = Members.Current.Count;
+        Report(left == 0 ? "backup lost, unprotected" : $"backup lost, {left} left");
+        if (left > 0) SayMembers();
+        bool stops = _stops && !_moves && (_handsOverBecause is null || left > 0);
+        if (!stops)
+        {
+            // A failing host without a partner is the guest's to know about.
+            (_stops, _moves, _handsOverBecause) = (false, false, null);
+            Candidates.LookFor();
+        }
+        else if (left > 0) BeginHandOver(null);
+        else StopUnprotected();
+    }
+
+    // What was released before is behind a frontier: whoever knows that it is a member has all of that.
+    private void SayMembers()
+    {
+        Writer.AppendFrontier();
+        Writer.Append(new ArmedRecord(Epoch));
     }
 
     // There is no backup to hand over to any more: what it has not seen leaves, then the guest ends as without one.
     private void StopUnprotected()
     {
         ReleaseWhatMayLeave();
-        if (Phase == PrimaryPhase.Unprotected) End(new(Position, EndReason.Operator, 0));
+        if (Stage == PrimaryPhase.Unprotected) End(new(Position, EndReason.Operator, 0));
     }
 
     private void Lost(ArbiterValue? current)
     {
-        if (_stops && Phase != PrimaryPhase.Ending) HandedOver();
+        if (_stops && Stage != PrimaryPhase.Ending) HandedOver();
         else Halt($"epoch {current?.Epoch ?? 0} belongs to another");
     }
 
-    internal void HandedOver()
+    private void HandedOver()
     {
         if (_handsOverBecause is null) Exit(0, "handed over to the backup");
         else Exit(1, $"handed over to the backup: {_handsOverBecause}");
@@ -558,17 +550,19 @@ public sealed class PrimaryCore
 
     private void Halt(string why) => Exit(3, $"halted, {why}");
 
-    private void UpdatePause()
+    private void Exit(int code, string why)
     {
-        if (Phase == PrimaryPhase.Ended) return;
-        long part = _paused ? 4 : 3;
-        bool full = Log.Bytes * part >= _options.LogBytesMax * 3 || _held.Bytes * part >= _options.OutputBytesMax * 3;
-        bool pause = full || Phase is PrimaryPhase.HandingOver or PrimaryPhase.Ending;
-        if (pause == _paused) return;
-        _paused = pause;
-        Actions.Add(new(pause ? ActionKind.PauseGuest : ActionKind.ResumeGuest));
+        Stage = PrimaryPhase.Ended;
+        foreach (BackupLink link in Links.ToArray()) link.Drop();
+        Arbiter.Cancel();
+        Actions.Add(new(ActionKind.Exit) { Number = (ulong)code, Text = why });
     }
-
-    private ArbiterValue Value(ulong epoch, GuestState state, Guid[] members) =>
-        new(epoch, _start.Self, _start.Address, state, members, _start.OwnDisks);
 }
+
+/// <summary>What is known of one backup.</summary>
+/// <param name="Link">Its link's number.</param>
+/// <param name="Phase">From Offering to Armed.</param>
+/// <param name="IsProtecting">It is a member and knows it.</param>
+/// <param name="LagUs">Age of the oldest record that it has not executed.</param>
+/// <param name="LeaseUntilUs">Until when its lease allows releases, in the primary's clock.</param>
+public readonly record struct BackupView(int Link, PrimaryPhase Phase, bool IsProtecting, long LagUs, long LeaseUntilUs);

@@ -305,7 +305,7 @@ internal sealed class FuzzPrimary
             case ActionKind.PauseGuest: _isPaused = true; break;
             case ActionKind.ResumeGuest: _isPaused = false; break;
             case ActionKind.Exit: _isLive = false; break;
-            case ActionKind.Connect: _core.ConnectionOpened(_nowUs, ++_connection); break;
+            case ActionKind.Connect: _core.ConnectionOpened(_nowUs, action.Link, ++_connection); break;
             case ActionKind.TakeStateHash: _core.StateHash(_nowUs, 5); break;
             case ActionKind.BeginClone:
                 _core.SnapshotTaken(_nowUs);

@@ -1,4 +1,6 @@
 // The arbiter's rules, the arbiter in a directory, and the side files of disks.
+using System.Text;
+using System.Text.Json;
 using Emu86.Ft.Host;
 using Emu86.Ft.Replication;
 
@@ -80,6 +82,23 @@ public sealed class ArbiterTests : IDisposable
     }
 
     [Fact]
+    public void A_stored_value_of_the_first_format_is_read_and_one_of_an_unknown_format_refused_with_a_sentence()
+    {
+        string first = $$"""{"Epoch":3,"Owner":"{{A}}","OwnerAddress":"host:1","State":1,"Members":["{{B}}"],"CurrentDisks":[]}""";
+        ArbiterValue value = ArbiterValueFormat.Read(Encoding.UTF8.GetBytes(first));
+        Assert.Equal((3ul, 1, new ArbiterMember(B, "", 0)), (value.Epoch, value.Quorum, value.Members.Single()));
+        value = value with { Members = [new(A, "host:2", 9), new(B, "host:3", 8)], Quorum = 1, Configuration = 4 };
+        string stored = ArbiterValueFormat.Write(value, indented: false);
+        ArbiterValue again = ArbiterValueFormat.Read(Encoding.UTF8.GetBytes(stored));
+        Assert.Equal(value.Members, again.Members);
+        Assert.Equal((1, 4ul), (again.Quorum, again.Configuration));
+        string later = stored.Replace("\"Format\":2", "\"Format\":3", StringComparison.Ordinal);
+        Assert.Contains("it has the format 3; this program knows 2 and before", Assert.Throws<JsonException>(() => ArbiterValueFormat.Read(Encoding.UTF8.GetBytes(later))).Message);
+        string torn = stored.Replace("\"Quorum\":1", "\"Quorum\":3", StringComparison.Ordinal);
+        Assert.Contains("a quorum of 3 of 2 members", Assert.Throws<JsonException>(() => ArbiterValueFormat.Read(Encoding.UTF8.GetBytes(torn))).Message);
+    }
+
+    [Fact]
     public void A_directory_that_is_no_longer_the_same_gives_no_answer()
     {
         FileArbiter arbiter = new(_directory, "guest");
@@ -142,7 +161,7 @@ public sealed class ArbiterTests : IDisposable
     }
 
     private static ArbiterValue Value(ulong epoch, Guid owner, IReadOnlyList<Guid>? members = null) =>
-        new(epoch, owner, "host:1", GuestState.Live, members ?? [], ["one:/d"]);
+        new(epoch, owner, "host:1", GuestState.Live, [.. (members ?? []).Select(m => new ArbiterMember(m, "", 0))], ["one:/d"]);
 
     private static ArbiterVerdict Decide(ArbiterValue? current, ArbiterRequestKind kind, ulong expected, ArbiterValue wanted) =>
         ArbiterRules.Decide(current, new(1, kind, expected, wanted), out _);

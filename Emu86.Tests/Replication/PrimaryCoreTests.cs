@@ -120,7 +120,7 @@ public sealed class PrimaryCoreTests
         core.Received(now, 1, new AckMessage(core.Log.NextLsn - 1, 0, sent));
         Assert.Equal(1, core.OutputsHeld);
         core.HeartbeatReceived(now, new HeartbeatMessage(2, false, now - 10_000));
-        Assert.Equal(now - 10_000 + options.LeaseUs, core.LeaseUntilUs);
+        Assert.Equal(now - 10_000 + options.LeaseUs, core.Backups.Single().LeaseUntilUs);
         Assert.Contains(core.Actions, a => a.Kind == ActionKind.Release);
     }
 
@@ -154,7 +154,7 @@ public sealed class PrimaryCoreTests
     {
         ProtocolOptions options = new();
         PrimaryCore core = Armed(options, out long now);
-        ulong executed = core.Log.ExecutedLsn;
+        ulong executed = core.Log.FirstLsn - 1;
         long until = now + options.ReconnectTimeoutUs + 100_000;
         for (ulong n = 2; now < until && core.Phase == PrimaryPhase.Armed; n++)
         {
@@ -189,7 +189,7 @@ public sealed class PrimaryCoreTests
         core.ArbiterAnswered(now, new(claim.Id, ArbiterVerdict.Done, claim.Wanted));
         core.Tick(now += 1_000);
         Assert.Equal(1ul, Taken(core, ActionKind.Connect).Number);
-        core.ConnectFailed(now, refused: true);
+        core.ConnectFailed(now, link: 2, refused: true);
         Assert.Equal("the guest is not moved: nobody answers there", Taken(core, ActionKind.Report).Text);
         for (; !core.Actions.Exists(a => a.Kind == ActionKind.Connect); now += 1_000) core.Tick(now);
         Assert.Equal(0ul, Taken(core, ActionKind.Connect).Number);
@@ -232,7 +232,7 @@ public sealed class PrimaryCoreTests
         core.ArbiterAnswered(3, new(claim.Id, ArbiterVerdict.Done, claim.Wanted));
         for (now = 4; !core.Actions.Exists(a => a.Kind == ActionKind.Connect); now += 1000) core.Tick(now);
         core.Actions.Clear();
-        core.ConnectionOpened(now, 1);
+        core.ConnectionOpened(now, link: 1, 1);
         var hello = (HelloMessage)Taken(core, ActionKind.Send).Message!;
         core.Received(now, 1, new WelcomeMessage(hello.Hello.SessionId, 0, new Guid(3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)));
         beforeClone?.Invoke(core);

@@ -208,8 +208,8 @@ internal sealed class ProtocolScenario
     {
         switch (action.Kind)
         {
-            case ActionKind.Connect when !_backupIsUp: Primary.ConnectFailed(_nowUs, refused: true); break;
-            case ActionKind.Connect when LinkIsUp: Primary.ConnectionOpened(_nowUs, _connection); break;
+            case ActionKind.Connect when !_backupIsUp: Primary.ConnectFailed(_nowUs, action.Link, refused: true); break;
+            case ActionKind.Connect when LinkIsUp: Primary.ConnectionOpened(_nowUs, action.Link, _connection); break;
             case ActionKind.Disconnect when _primaryIsUp && _backupIsUp: Backup.ConnectionClosed(_nowUs, action.Connection); break;
             case ActionKind.Send or ActionKind.SendHeartbeat: _wire.Enqueue((false, action.Message!)); break;
             case ActionKind.AskArbiter: Primary.ArbiterAnswered(_nowUs, Ask(action.Request!)); break;

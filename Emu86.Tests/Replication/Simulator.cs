@@ -206,8 +206,8 @@ internal sealed partial class Simulator
                 node.Primary?.HeartbeatReceived(Clock(n), (HeartbeatMessage)e.Reference!);
                 node.Backup?.HeartbeatReceived(Clock(n), (HeartbeatMessage)e.Reference!);
                 break;
-            case EventKind.Opened: node.Primary?.ConnectionOpened(Clock(n), e.Number); break;
-            case EventKind.ConnectFailed: node.Primary?.ConnectFailed(Clock(n), e.Value == 1); break;
+            case EventKind.Opened: node.Primary?.ConnectionOpened(Clock(n), (int)e.Value, e.Number); break;
+            case EventKind.ConnectFailed: node.Primary?.ConnectFailed(Clock(n), e.Number, e.Value == 1); break;
             case EventKind.Closed:
                 node.Primary?.ConnectionClosed(Clock(n), e.Number);
                 node.Backup?.ConnectionClosed(Clock(n), e.Number);

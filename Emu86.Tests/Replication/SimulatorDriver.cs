@@ -36,7 +36,7 @@ internal sealed partial class Simulator
         Trace?.Invoke($"{_nowUs,7} node {n} > {action}");
         switch (action.Kind)
         {
-            case ActionKind.Connect: Connect(n, (int)action.Number); break;
+            case ActionKind.Connect: Connect(n, action.Link, (int)action.Number); break;
             case ActionKind.Disconnect: Close(_connections[action.Connection], n, inGoodOrder: true); break;
             case ActionKind.Send: Send(n, _connections[action.Connection], action.Message!); break;
             case ActionKind.SendHeartbeat: SendHeartbeat(n, action.Message!); break;
@@ -150,24 +150,24 @@ internal sealed partial class Simulator
         node.EndProcess();
     }
 
-    private void Connect(int n, int candidate)
+    private void Connect(int n, int link, int candidate)
     {
         int to = candidate >= n ? candidate + 1 : candidate;
         SimulatorNode peer = _nodes[to];
         if (_network.IsCut(n, to, _nowUs) || _network.IsCut(to, n, _nowUs))
         {
-            Post(n, 5_000, EventKind.ConnectFailed, value: 0);
+            Post(n, 5_000, EventKind.ConnectFailed, link, value: 0);
             return;
         }
         long there = _network.DelayUs(n, to, _nowUs, ref _chance);
         if (!peer.IsUp || peer.Backup is null)
         {
             // Nobody listens there: an answer, and a certain one.
-            Post(n, 2 * there, EventKind.ConnectFailed, value: 1);
+            Post(n, 2 * there, EventKind.ConnectFailed, link, value: 1);
             return;
         }
         _connections.Add(new(_connections.Count, n, _nodes[n].Life, to, peer.Life));
-        Post(n, 2 * there, EventKind.Opened, _connections.Count - 1);
+        Post(n, 2 * there, EventKind.Opened, _connections.Count - 1, (ulong)link);
     }
 
     private void Send(int n, SimulatorConnection connection, Message message)

@@ -13,8 +13,6 @@ public sealed class EtcdArbiter(EtcdConnection etcd, string guest) : IArbiter, I
     /// <summary>No key has it: a transaction from this revision changes nothing.</summary>
     private const long NoRevision = -1;
 
-    private static readonly JsonSerializerOptions Json = new() { RespectNullableAnnotations = true, RespectRequiredConstructorParameters = true };
-
     private readonly ByteString _key = EtcdKeys.Epoch(guest);
     private ByteString _id = ByteString.Empty;
 
@@ -106,7 +104,7 @@ public sealed class EtcdArbiter(EtcdConnection etcd, string guest) : IArbiter, I
     private Task<TxnResponse> ReplaceAsync(long revision, ArbiterValue value, CancellationToken cancellation) => etcd.TransactAsync(new TxnRequest
     {
         Compare = { IsSameEtcd(), At(_key, revision) },
-        Success = { new RequestOp { RequestPut = new PutRequest { Key = _key, Value = ByteString.CopyFrom(JsonSerializer.SerializeToUtf8Bytes(value)) } } },
+        Success = { new RequestOp { RequestPut = new PutRequest { Key = _key, Value = ByteString.CopyFromUtf8(ArbiterValueFormat.Write(value, indented: false)) } } },
         Failure = { Get(EtcdKeys.Identity), Get(_key) },
     }, cancellation);
 
@@ -117,8 +115,7 @@ public sealed class EtcdArbiter(EtcdConnection etcd, string guest) : IArbiter, I
         if (Value(answer, 1) is not { } stored) return (null, 0);
         try
         {
-            ArbiterValue value = JsonSerializer.Deserialize<ArbiterValue>(stored.Value.Span, Json) ?? throw new JsonException("it is null");
-            return (value, stored.ModRevision);
+            return (ArbiterValueFormat.Read(stored.Value.Span), stored.ModRevision);
         }
         catch (JsonException e)
         {

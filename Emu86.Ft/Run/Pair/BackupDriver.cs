@@ -89,9 +89,9 @@ internal sealed class BackupDriver : ICoreEvents
     /// <summary>Operations from the status port: for the live side only.</summary>
     public ControlAnswer? Control(string operation) => _live is { } live ? live.Control.Do(operation) : ControlAnswer.Refused("this side is a backup; ask the primary");
 
-    public void Opened(Link link) => throw new InvalidOperationException("a backup opens no connection");
+    public void Opened(Link link, int asked) => throw new InvalidOperationException("a backup opens no connection");
 
-    public void ConnectFailed(bool refused) => throw new InvalidOperationException("a backup opens no connection");
+    public void ConnectFailed(int asked, bool refused) => throw new InvalidOperationException("a backup opens no connection");
 
     public void Closed(Link link, string? problem)
     {
@@ -234,6 +234,7 @@ internal sealed class BackupDriver : ICoreEvents
             case ActionKind.WriteEvidence: _diverged = (action.Number, action.Position, _ownHash.Hash, _ownHash.Missed); break;
             case ActionKind.TakeOverWorld: _world = World.TakeOver(_host.Options, _host.Queue, _host.Report, _machine!.Config.Mac, _core.TakeOver.Epoch); break;
             case ActionKind.Release: _world!.Outputs.Emit(action.Output!); break;
+            case ActionKind.SendHeartbeat: _host.Heartbeats.Publish((HeartbeatMessage)action.Message!); break;
             case ActionKind.CloseListener: _host.CloseListener(); break;
             case ActionKind.BecomePrimary: BecomePrimary(action.Number, action.Position); break;
             case ActionKind.Exit:

@@ -13,9 +13,11 @@ namespace Emu86.Ft.Run.Pair;
 /// <summary>What a core hears of the world. All members are called on the emulation thread, between slices.</summary>
 internal interface ICoreEvents
 {
-    void Opened(Link link);
+    /// <param name="link">The connection.</param>
+    /// <param name="asked">What <see cref="PairHost.Connect"/> was asked with.</param>
+    void Opened(Link link, int asked);
 
-    void ConnectFailed(bool refused);
+    void ConnectFailed(int asked, bool refused);
 
     void Closed(Link link, string? problem);
 
@@ -47,6 +49,7 @@ internal sealed class PairHost : IDisposable
     private readonly EtcdConnection? _cluster;
     private LinkListener? _listener;
     private CandidateOffer? _offer;
+    private Heartbeats? _heartbeats;
 
     /// <param name="options">Of the run.</param>
     /// <param name="isBackup">Heartbeats are received where the backup listens.</param>
@@ -60,7 +63,7 @@ internal sealed class PairHost : IDisposable
         if (Protocol.Problem is { } problem) throw new HostException(problem, ExitCode.Usage);
         StateDirectory = StateDirectories.Of(options);
         _arbiter = Arbiters.Open(Arbiters.AddressOf(options), options.Name, Tls, Report.Say);
-        Heartbeats = NewHeartbeats(isBackup ? Addresses.Listen : Addresses.PrimaryHeartbeats);
+        _heartbeats = isBackup ? NewHeartbeats(Addresses.Listen) : null;
         // A backup leaves instead, until it is live.
         Patience = options.OnDiskError == DiskErrorAction.Stop ? new DiskPatience(Report.Say) { EachWait = Turn, MayWait = () => false } : null;
         if (options.Cluster is { } cluster)
@@ -89,7 +92,8 @@ internal sealed class PairHost : IDisposable
     /// <summary>With which a side that has no partner waits for its disks; null when the guest is to see their errors.</summary>
     public DiskPatience? Patience { get; }
 
-    public Heartbeats Heartbeats { get; private set; }
+    /// <summary>A backup's.</summary>
+    public Heartbeats Heartbeats => _heartbeats!;
 
     public OwnerListener Owner { get; }
 
@@ -151,8 +155,8 @@ internal sealed class PairHost : IDisposable
         _offer = null;
         _listener?.Dispose();
         _listener = null;
-        Heartbeats.Dispose();
-        Heartbeats = NewHeartbeats(Addresses.PrimaryHeartbeats);
+        _heartbeats?.Dispose();
+        _heartbeats = null;
     }
 
     /// <summary>Carries out an action that is the same for both roles. False when it is not one of those.</summary>
@@ -162,7 +166,6 @@ internal sealed class PairHost : IDisposable
         {
             case ActionKind.Disconnect: Disconnect(action.Connection); break;
             case ActionKind.Send: Find(action.Connection)?.Send(action.Message!); break;
-            case ActionKind.SendHeartbeat: Heartbeats.Publish((HeartbeatMessage)action.Message!); break;
             case ActionKind.AskArbiter: Ask(action.Request!); break;
             case ActionKind.Report: Report.Say(action.Text!); break;
             default: return false;
@@ -177,7 +180,9 @@ internal sealed class PairHost : IDisposable
     }
 
     /// <summary>Opens a connection; the answer comes as an event.</summary>
-    public void Connect(Peer to)
+    /// <param name="to">Where.</param>
+    /// <param name="asked">A number of the caller's, for the answer.</param>
+    public void Connect(Peer to, int asked)
     {
         new Thread(() =>
         {
@@ -193,7 +198,7 @@ internal sealed class PairHost : IDisposable
                     if (Equals(socket.LocalEndPoint, socket.RemoteEndPoint)) throw new SocketException((int)SocketError.ConnectionRefused);
                     channel = Tls is null ? new Channel(socket, to.At) : Tls.Connect(socket, to.At, to.Name);
                 }
-                Queue.Post(() => Events!.Opened(Adopt(channel, null)));
+                Queue.Post(() => Events!.Opened(Adopt(channel, null), asked));
             }
             catch (Exception e) when (e is SocketException or IOException or ProtocolException or ObjectDisposedException)
             {
@@ -201,7 +206,7 @@ internal sealed class PairHost : IDisposable
                 if (e is ProtocolException) Report.SayOnce($"{to} is no backup of this pair: {e.Message}");
                 if (e is IOException) Report.SayOnce($"connecting to {to}: {e.Message}; if that comes again, see whether it uses TLS too");
                 bool refused = e is SocketException { SocketErrorCode: SocketError.ConnectionRefused };
-                Queue.Post(() => Events!.ConnectFailed(refused));
+                Queue.Post(() => Events!.ConnectFailed(asked, refused));
             }
         })
         { IsBackground = true, Name = "connect" }.Start();
@@ -253,10 +258,13 @@ internal sealed class PairHost : IDisposable
             link.Flush();
             link.Dispose();
         }
-        Heartbeats.Dispose();
+        _heartbeats?.Dispose();
         Owner.Dispose();
         (_arbiter as IDisposable)?.Dispose();
     }
+
+    /// <summary>Heartbeats of a primary, for one of its backups.</summary>
+    public Heartbeats NewHeartbeats() => NewHeartbeats(Addresses.PrimaryHeartbeats);
 
     // Only a backup has a port that others must know.
     private Heartbeats NewHeartbeats(IPEndPoint at) => new(at, Protocol, isPatient: at.Port == 0, h => Queue.Post(() => Events!.Heartbeat(h)));

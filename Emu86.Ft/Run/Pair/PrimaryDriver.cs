@@ -29,12 +29,12 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
     private readonly Queue<ulong> _hashes = new();
     private CloneSender? _clone;
     private long _cloneSaidUs;
-    private IPEndPoint? _peer;
-    private Peer? _chosen;
-    private int _choices;
+    private readonly Dictionary<int, IPEndPoint> _peers = [];
+    private readonly Dictionary<int, Peer> _chosen = [];
+    private readonly Dictionary<int, Heartbeats> _heartbeats = [];
     private bool _isLive;
     private bool _isPaused;
-    private bool _wasProtected;
+    private readonly HashSet<int> _protecting = [];
     private bool _hasReleased;
     private bool _givesUp;
     private bool _stopSaid;
@@ -168,17 +168,18 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
         Pump();
     }
 
-    public void Opened(Link link)
+    public void Opened(Link link, int asked)
     {
-        _peer = link.Remote;
-        _host.Heartbeats.SendTo(_heartbeatKey, link.Remote);
-        _core.ConnectionOpened(Now, link.Id);
+        _peers[asked] = link.Remote;
+        if (!_heartbeats.TryGetValue(asked, out Heartbeats? heartbeats)) _heartbeats.Add(asked, heartbeats = _host.NewHeartbeats());
+        heartbeats.SendTo(_heartbeatKey, link.Remote);
+        _core.ConnectionOpened(Now, asked, link.Id);
         Pump();
     }
 
-    public void ConnectFailed(bool refused)
+    public void ConnectFailed(int asked, bool refused)
     {
-        _core.ConnectFailed(Now, refused);
+        _core.ConnectFailed(Now, asked, refused);
         Pump();
     }
 
@@ -291,17 +292,36 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
         _host.Flush();
         if (_hasReleased) _world.Flush();
         _hasReleased = false;
-        if (_core.Phase is PrimaryPhase.Unprotected or PrimaryPhase.Disarming) _host.Heartbeats.Silence();
-        bool isProtected = _core.IsProtected;
-        if (isProtected && !_wasProtected) _host.Report.Say($"protected by {_peer}");
-        _wasProtected = isProtected;
+        SayProtection();
+        ForgetLinks();
+    }
+
+    private void ForgetLinks()
+    {
+        if (Math.Max(_peers.Count, _heartbeats.Count) <= _core.Backups.Count()) return;
+        foreach (int link in _peers.Keys.Concat(_heartbeats.Keys).Concat(_chosen.Keys).Except(_core.Backups.Select(b => b.Link)).ToArray())
+        {
+            _peers.Remove(link);
+            _chosen.Remove(link);
+            _protecting.Remove(link);
+            if (_heartbeats.Remove(link, out Heartbeats? heartbeats)) heartbeats.Dispose();
+        }
+    }
+
+    private void SayProtection()
+    {
+        foreach (BackupView backup in _core.Backups)
+        {
+            if (!backup.IsProtecting) _protecting.Remove(backup.Link);
+            else if (_protecting.Add(backup.Link)) _host.Report.Say($"protected by {_peers[backup.Link]}");
+        }
     }
 
     private void Carry(in CoreAction action)
     {
         switch (action.Kind)
         {
-            case ActionKind.Connect: Connect((int)action.Number); break;
+            case ActionKind.Connect: Connect(action.Link, (int)action.Number); break;
             case ActionKind.ProbeOwner: _host.ProbeOwner(action.Text!); break;
             case ActionKind.Live:
                 _epochWon(action.Number);
@@ -322,6 +342,7 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
                 _world.Outputs.Emit(action.Output!);
                 _hasReleased = true;
                 break;
+            case ActionKind.SendHeartbeat: _heartbeats[action.Link].Publish((HeartbeatMessage)action.Message!); break;
             case ActionKind.Exit: Exit((int)action.Number, action.Text!); break;
             default:
                 if (!_host.Carry(action)) throw new InvalidOperationException($"a primary cannot {action.Kind}");
@@ -329,27 +350,24 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
         }
     }
 
-    private void Connect(int candidate)
+    private void Connect(int link, int candidate)
     {
-        if (candidate < _candidates.Count) _host.Connect(_candidates[candidate]);
+        if (candidate < _candidates.Count) _host.Connect(_candidates[candidate], link);
         // The backup of a session is reached again where it was.
-        else if (_core.Phase != PrimaryPhase.Offering) _host.Connect(_chosen!);
-        else Choose(_host.Candidates!);
+        else if (_chosen.TryGetValue(link, out Peer? chosen)) _host.Connect(chosen, link);
+        else Choose(link, _host.Candidates!);
     }
 
-    private void Choose(ClusterCandidates cluster)
+    private void Choose(int link, ClusterCandidates cluster)
     {
-        int choice = ++_choices;
         long guestBytes = _machine.Config.MemoryBytes;
         Task.Run(async () =>
         {
             Peer? chosen = await cluster.ChooseAsync(guestBytes);
             _host.Queue.Post(() =>
             {
-                if (choice != _choices) return;
-                _chosen = chosen;
-                if (chosen is null) ConnectFailed(refused: true);
-                else _host.Connect(chosen);
+                if (chosen is null) ConnectFailed(link, refused: true);
+                else _host.Connect(_chosen[link] = chosen, link);
             });
         });
     }
@@ -445,7 +463,6 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
     private void Exit(int code, string why)
     {
         EndClone();
-        _host.Heartbeats.Silence();
         _host.Report.Say(why);
         _exitCode = code;
         _loop.Stop();
@@ -454,7 +471,7 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
     private void Publish()
     {
         if (!Status.IsDue) return;
-        while (_hashes.TryPeek(out ulong lsn) && lsn <= _core.Log.ExecutedLsn)
+        while (_hashes.TryPeek(out ulong lsn) && lsn < _core.Log.FirstLsn)
         {
             _hashes.Dequeue();
             Status.HashesChecked++;
@@ -468,7 +485,7 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
             Paused = _loop.Paused,
             Position = _machine.Position,
             Instructions = _loop.Busy.Instructions,
-            LagUs = _core.Log.LagUs(Now),
+            LagUs = _core.LagUs,
             LogBytes = _core.Log.Bytes,
             LogBytesAppended = _core.Log.BytesAppended,
             LogRecords = _core.Log.NextLsn - 1,

@@ -29,7 +29,7 @@ internal static class Rehearsal
         try
         {
             FileArbiter arbiter = new(directory, "rehearsal");
-            ArbiterValue value = new(1, host.Self, host.Owner.Address, GuestState.Live, [host.Self], []);
+            ArbiterValue value = new(1, host.Self, host.Owner.Address, GuestState.Live, [new(host.Self, "", 0)], []);
             arbiter.Ask(new(1, ArbiterRequestKind.Start, 0, value));
             arbiter.Ask(new(2, ArbiterRequestKind.Claim, 1, value with { Epoch = 2 }));
             Directory.Delete(directory, recursive: true);

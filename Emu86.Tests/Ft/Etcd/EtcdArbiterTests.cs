@@ -162,5 +162,5 @@ public sealed class EtcdArbiterTests
         return arbiter;
     }
 
-    private static ArbiterValue Value(ulong epoch, Guid owner, IReadOnlyList<Guid>? members = null) => new(epoch, owner, "host:1", GuestState.Live, members ?? [], ["one:/d"]);
+    private static ArbiterValue Value(ulong epoch, Guid owner, IReadOnlyList<Guid>? members = null) => new(epoch, owner, "host:1", GuestState.Live, [.. (members ?? []).Select(m => new ArbiterMember(m, "", 0))], ["one:/d"]);
 }
