@@ -2,6 +2,7 @@
 // heals by itself. Times are taken from the fault: to the first frame of the guest from another host, to the next echoed reply, and
 // to the next protection.
 using System.Diagnostics;
+using System.Globalization;
 using Emu86.Bench.Soak;
 
 namespace Emu86.Bench.Hosts;
@@ -50,8 +51,7 @@ internal static class FailoverHosts
     {
         Thread.Sleep(random.Next(300, 1500));
         Check(echo, count);
-        string line = live.Process.Lines().Last(l => l.Contains("protected by", StringComparison.Ordinal));
-        ClusterHost next = cluster.BackupIn(line);
+        ClusterHost next = cluster.BackupIn(ProtectionOf(live));
         int from = next.Process.Said;
         cluster.Frames.Forget(Stopwatch.GetTimestamp());
         long fault = Stopwatch.GetTimestamp();
@@ -68,7 +68,8 @@ internal static class FailoverHosts
         next.Process.WaitFor("protected by", Healing, from);
         double healed = Stopwatch.GetElapsedTime(fault).TotalMilliseconds;
         double frame = Stopwatch.GetElapsedTime(fault, first.At).TotalMilliseconds, outage = echo.SilenceAfter(fault);
-        times.Add(frame, outage, healed);
+        string parts = next.Process.WaitFor("of the outage", Recovery, from);
+        times.Add(frame, outage, healed, parts);
         // What the loser sends after its cable is back: nothing of the guest.
         long back = Stopwatch.GetTimestamp();
         int loserSaid = live.Process.Said;
@@ -85,8 +86,20 @@ internal static class FailoverHosts
         }
         int stray = cluster.Frames.Since(back).Count(f => f.Port == live.Host.PortIndex);
         if (stray > 0) throw new SoakException($"{live} sent {stray} frames of the guest after it had lost");
-        Console.WriteLine($"{title} {live}: first frame of {next} after {frame:F0} ms, echo silent for {outage:F0} ms, protected again after {healed:F0} ms; {went[(went.IndexOf("went live", StringComparison.Ordinal) + 10)..]}");
+        Console.WriteLine($"{title} {live}: first frame of {next} after {frame:F0} ms, echo silent for {outage:F0} ms, protected again after {healed:F0} ms; {went[(went.IndexOf("went live", StringComparison.Ordinal) + 10)..]}: {string.Join(" + ", Numbers(parts))} ms");
         return next;
+    }
+
+    // The line that says by whom it is protected now: on a busy host one side may have taken the other for lost meanwhile.
+    private static string ProtectionOf(ClusterHost live)
+    {
+        for (long began = Stopwatch.GetTimestamp(); ; Thread.Sleep(20))
+        {
+            string[] lines = live.Process.Lines();
+            int at = Array.FindLastIndex(lines, l => l.Contains("protected by", StringComparison.Ordinal));
+            if (at >= 0 && !lines[at..].Any(l => l.Contains("backup lost", StringComparison.Ordinal))) return lines[at];
+            if (Stopwatch.GetElapsedTime(began) > Healing) throw new SoakException($"{live} is not protected any more; {live.Process.Last()}");
+        }
     }
 
     private static SeenFrame WaitForFrame(HostCluster cluster, ClusterHost host, long since)
@@ -99,6 +112,10 @@ internal static class FailoverHosts
         }
     }
 
+    // The sentence's numbers, in its order.
+    private static double[] Numbers(string sentence) => [.. sentence[sentence.IndexOf("of the outage", StringComparison.Ordinal)..].Split(' ')
+        .Select(w => double.TryParse(w, NumberStyles.None, CultureInfo.InvariantCulture, out double number) ? number : -1).Where(n => n >= 0)];
+
     private static void Check(EchoTraffic echo, CountTraffic count)
     {
         if (echo.Failure is { } no) throw new SoakException($"echo: {no}");
@@ -108,13 +125,22 @@ internal static class FailoverHosts
     /// <summary>What was measured for one kind of fault, in milliseconds.</summary>
     private sealed class Times(string kind)
     {
-        private readonly List<double> _frames = [], _outages = [], _healed = [];
+        private static readonly string[] Stations = ["noticed", "epoch won", "log executed", "world taken over"];
 
-        public void Add(double frame, double outage, double healed)
+        private readonly List<double> _frames = [], _outages = [], _healed = [];
+        private readonly List<double>[] _parts = [[], [], [], []];
+
+        /// <param name="frame">To the first frame.</param>
+        /// <param name="outage">The client's.</param>
+        /// <param name="healed">To the next protection.</param>
+        /// <param name="sentence">The new side's, of its outage's parts.</param>
+        public void Add(double frame, double outage, double healed, string sentence)
         {
             _frames.Add(frame);
             _outages.Add(outage);
             _healed.Add(healed);
+            double[] parts = Numbers(sentence);
+            for (int n = 0; n < _parts.Length; n++) _parts[n].Add(parts[n]);
         }
 
         /// <summary>Whether the targets are held.</summary>
@@ -122,6 +148,7 @@ internal static class FailoverHosts
         {
             Console.WriteLine($"failover-hosts: {_frames.Count} × {kind}: {what} {_frames.Spread()} ms (target: median {medianMs:F0}, p99 {p99Ms:F0})");
             Console.WriteLine($"failover-hosts: {_frames.Count} × {kind}: client's echo silent {_outages.Spread()} ms, protected again {_healed.Spread()} ms (target {ProtectedMs:F0})");
+            for (int n = 0; n < _parts.Length; n++) Console.WriteLine($"failover-hosts: {_frames.Count} × {kind}: until {Stations[n]} {_parts[n].Spread()} ms");
             return _frames.Quantile(0.5) <= medianMs && _frames.Quantile(0.99) <= p99Ms && _healed.Quantile(1) <= ProtectedMs;
         }
     }

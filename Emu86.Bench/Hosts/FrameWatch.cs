@@ -2,6 +2,7 @@
 using System.Diagnostics;
 using System.Runtime.InteropServices;
 using Emu86.Bench.Soak;
+using Emu86.Ft.Host;
 
 namespace Emu86.Bench.Hosts;
 
@@ -32,7 +33,7 @@ internal sealed unsafe partial class FrameWatch : IDisposable
         if (_socket < 0) throw new SoakException("a packet socket cannot be opened");
         long* wait = stackalloc long[2] { 0, 100_000 };
         _ = SetOption(_socket, OptionLevel, ReceiveTimeout, wait, 2 * sizeof(long));
-        _thread = new Thread(Watch) { IsBackground = true, Name = "frames", Priority = ThreadPriority.AboveNormal };
+        _thread = new Thread(Watch) { IsBackground = true, Name = "frames" };
         _thread.Start();
     }
 
@@ -71,6 +72,8 @@ internal sealed unsafe partial class FrameWatch : IDisposable
 
     private void Watch()
     {
+        // A frame's time is when it was seen.
+        HostThread.Hasten();
         byte* frame = stackalloc byte[FrameBytes], from = stackalloc byte[AddressBytes];
         while (!_ends)
         {

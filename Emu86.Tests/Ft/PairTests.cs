@@ -49,6 +49,7 @@ public sealed class PairTests : IDisposable
         Assert.DoesNotContain("emu86-guest", backup.Text);
         primary.Signal(PairProcess.SigKill);
         Assert.Matches(@"^emu86: went live epoch 2 at count \d+, outage \d+ ms$", backup.WaitFor("went live"));
+        Assert.Matches(@"^emu86: of the outage, \d+ ms until it was noticed, \d+ until the epoch was won, \d+ until the log was executed, \d+ until the world was taken over$", backup.WaitFor("of the outage"));
         backup.Type("state");
         Assert.Contains("up ", backup.WaitFor("counter 0"));
         backup.WaitForStatus(backupStatus, s => s.GetProperty("role").GetString() == "primary" && s.GetProperty("failovers").GetInt32() == 1 && s.GetProperty("epoch").GetUInt64() == 2);

@@ -52,7 +52,7 @@ public sealed class Heartbeats : IDisposable
             _socket.Dispose();
             throw new HostException($"UDP port {bind} for heartbeats cannot be had: {e.Message}; choose another with --listen");
         }
-        new Thread(Run) { IsBackground = true, Name = "heartbeats", Priority = ThreadPriority.AboveNormal }.Start();
+        new Thread(Run) { IsBackground = true, Name = "heartbeats" }.Start();
     }
 
     /// <summary>A primary's session begins, or goes on over a new connection.</summary>
@@ -125,6 +125,7 @@ public sealed class Heartbeats : IDisposable
 
     private void Run()
     {
+        HostThread.Hasten();
         byte[] buffer = new byte[512];
         EndPoint any = new IPEndPoint(_socket.AddressFamily == AddressFamily.InterNetwork ? IPAddress.Any : IPAddress.IPv6Any, 0);
         int waitUs = _everyUs;

@@ -29,7 +29,7 @@ internal sealed class BackupDriver : ICoreEvents
     private Action? _beforeExit;
     private World? _world;
     private ulong _slice = 10_000;
-    private long _heardUs;
+    private readonly OutageParts _outage = new();
     private ulong _instructions;
     private ulong _sessionEpoch;
     private PrimaryStart? _next;
@@ -108,7 +108,7 @@ internal sealed class BackupDriver : ICoreEvents
 
     public void Received(Link link, Message message)
     {
-        _heardUs = Now;
+        Heard();
         if (message is HelloMessage { Hello: var hello }) Greeted(link, hello);
         else
         {
@@ -122,7 +122,7 @@ internal sealed class BackupDriver : ICoreEvents
 
     public void Heartbeat(HeartbeatMessage heartbeat)
     {
-        _heardUs = Now;
+        Heard();
         _core.HeartbeatReceived(Now, heartbeat);
         Pump();
     }
@@ -130,6 +130,7 @@ internal sealed class BackupDriver : ICoreEvents
     public void Answered(ArbiterAnswer answer)
     {
         _core.ArbiterAnswered(Now, answer);
+        if (_core.Phase is BackupPhase.GoingLive or BackupPhase.Done) _outage.Won(Now);
         Pump();
     }
 
@@ -141,11 +142,18 @@ internal sealed class BackupDriver : ICoreEvents
         Pump();
     }
 
+    // What a loser still says is no sign of life.
+    private void Heard()
+    {
+        if (_core.Phase is not (BackupPhase.Claiming or BackupPhase.GoingLive)) _outage.Heard(Now);
+    }
+
     private void Greeted(Link link, Hello hello)
     {
         _core.Received(Now, link.Id, new HelloMessage(hello));
         if (_core.HeartbeatKey is not { } key || !key.Span.SequenceEqual(hello.HeartbeatKey.Span)) return;
         _sessionEpoch = hello.Epoch;
+        _host.LearnOwner(hello.Epoch);
         _host.Heartbeats.LearnFrom(key, link.Remote.Address);
         if (hello.Resume || _core.Phase != BackupPhase.Cloning) return;
         // A new clone replaces what was there; the core's DiscardGuest, if it asked for one, comes first.
@@ -232,7 +240,10 @@ internal sealed class BackupDriver : ICoreEvents
             case ActionKind.DiscardGuest: Discard(); break;
             case ActionKind.RunTo: _target = action.Position; break;
             case ActionKind.WriteEvidence: _diverged = (action.Number, action.Position, _ownHash.Hash, _ownHash.Missed); break;
-            case ActionKind.TakeOverWorld: _world = World.TakeOver(_host.Options, _host.Queue, _host.Report, _machine!.Config.Mac, _core.TakeOver.Epoch); break;
+            case ActionKind.TakeOverWorld:
+                _outage.Executed(Now);
+                _world = World.TakeOver(_host.Options, _host.Queue, _host.Report, _machine!.Config.Mac, _core.TakeOver.Epoch);
+                break;
             case ActionKind.Release: _world!.Outputs.Emit(action.Output!); break;
             case ActionKind.SendHeartbeat: _host.Heartbeats.Publish((HeartbeatMessage)action.Message!); break;
             case ActionKind.CloseListener: _host.CloseListener(); break;
@@ -244,6 +255,7 @@ internal sealed class BackupDriver : ICoreEvents
                 _exitCode = (int)action.Number;
                 break;
             default:
+                if (action.Kind == ActionKind.AskArbiter) _outage.Noticed(Now);
                 if (!_host.Carry(action)) throw new InvalidOperationException($"a backup cannot {action.Kind}");
                 break;
         }
@@ -335,7 +347,8 @@ internal sealed class BackupDriver : ICoreEvents
         _evidence.Clear();
         TakeOver state = _core.TakeOver;
         Status.Failovers++;
-        _host.Report.Say($"went live epoch {epoch} at count {position.Count}, outage {(Now - _heardUs) / 1000} ms");
+        _host.Report.Say($"went live epoch {epoch} at count {position.Count}, outage {_outage.TotalMs(Now)} ms");
+        _host.Report.Say(_outage.Sentence(Now));
         MarkDisks(epoch);
         _next = new PrimaryStart
         {

@@ -50,6 +50,8 @@ internal sealed class PairHost : IDisposable
     private LinkListener? _listener;
     private CandidateOffer? _offer;
     private Heartbeats? _heartbeats;
+    private Task _closed = Task.CompletedTask;
+    private volatile ArbiterValue? _liveOwner;
 
     /// <param name="options">Of the run.</param>
     /// <param name="isBackup">Heartbeats are received where the backup listens.</param>
@@ -144,19 +146,28 @@ internal sealed class PairHost : IDisposable
     /// <summary>This side becomes a candidate: where primaries connect, and in the cluster.</summary>
     public void Listen(Endpoint at)
     {
-        _listener = new LinkListener(at, "--listen", Tls, StrangersMax, Report.Say, (caller, channel) => Queue.Post(() => Adopt(channel, caller)));
+        _listener = new LinkListener(at, "--listen", Tls, StrangersMax, Report.Say, (caller, channel) => Queue.Post(() =>
+        {
+            // Accepted while the port was being closed.
+            if (_listener is null) channel.Dispose();
+            else Adopt(channel, caller);
+        }));
         if (_cluster is not null) _offer = new CandidateOffer(_cluster, Options.Name, Self, at.ToString(), Report.Say);
     }
 
-    /// <summary>This side is no candidate any more: another process may take its port, as a new backup.</summary>
+    /// <summary>This side is no candidate any more: another process may take its port, as a new backup. Does not wait for it: closing a
+    /// socket waits until the thread that uses it has left it, and the guest stands still meanwhile.</summary>
     public void CloseListener()
     {
-        _offer?.Withdraw();
-        _offer = null;
-        _listener?.Dispose();
-        _listener = null;
-        _heartbeats?.Dispose();
-        _heartbeats = null;
+        (CandidateOffer? offer, LinkListener? listener, Heartbeats? heartbeats) = (_offer, _listener, _heartbeats);
+        (_offer, _listener, _heartbeats) = (null, null, null);
+        heartbeats?.Silence();
+        _closed = Task.Run(() =>
+        {
+            listener?.Dispose();
+            heartbeats?.Dispose();
+            offer?.Withdraw();
+        });
     }
 
     /// <summary>Carries out an action that is the same for both roles. False when it is not one of those.</summary>
@@ -230,13 +241,15 @@ internal sealed class PairHost : IDisposable
         });
     }
 
+    /// <summary>Reads who owns an epoch, which never changes: when its connection breaks, it can be asked at once whether it lives.</summary>
+    public void LearnOwner(ulong epoch) => Task.Run(() => OwnerOfAsync(epoch));
+
     /// <summary>Finds out whether the live owner's process is gone for certain; calls back on the emulation thread only then.</summary>
     public void WhenOwnerIsGone(ulong epoch, Action gone)
     {
         Task.Run(async () =>
         {
-            ArbiterAnswer answer = await _arbiter.AskAsync(new(0, ArbiterRequestKind.Read, 0, null), _ended.Token);
-            if (answer.Current is not { State: GuestState.Live } value || value.Epoch != epoch || value.Owner == Self) return;
+            if (await OwnerOfAsync(epoch) is not { } value || value.Owner == Self) return;
             // A process that is being torn down still accepts for a moment, and then breaks the connection.
             for (long end = HostClock.NowUs + Protocol.BackupTimeoutUs; HostClock.NowUs < end; await Task.Delay(2))
             {
@@ -247,12 +260,20 @@ internal sealed class PairHost : IDisposable
         });
     }
 
+    private async Task<ArbiterValue?> OwnerOfAsync(ulong epoch)
+    {
+        if (_liveOwner is { } known && known.Epoch == epoch) return known;
+        ArbiterAnswer answer = await _arbiter.AskAsync(new(0, ArbiterRequestKind.Read, 0, null), _ended.Token);
+        return answer.Current is { State: GuestState.Live } value && value.Epoch == epoch ? _liveOwner = value : null;
+    }
+
     public void Dispose()
     {
         _ended.Cancel();
         _offer?.Withdraw().Wait(WithdrawMs);
         _cluster?.Dispose();
         _listener?.Dispose();
+        _closed.Wait();
         foreach (Link link in _links.Values)
         {
             link.Flush();
