@@ -31,7 +31,7 @@ internal sealed class BackupLink(PrimaryCore core, ProtocolOptions options, Prim
     private long _heartbeatAtUs;
     private ulong _armedLsn = ulong.MaxValue;
     private (Position At, ulong OutputOrdinal, ulong NextLsn, ulong LastWrite) _snapshot;
-    private long _loadedUs;
+    private CatchUp? _catchUp;
     private ulong _executedLsn;
     private long _executedUs;
 
@@ -89,11 +89,10 @@ internal sealed class BackupLink(PrimaryCore core, ProtocolOptions options, Prim
         }
     }
 
-    /// <summary>Slowest speed at which the guest may run for this backup's sake. What a new backup has to catch up costs a tenth at
-    /// most; and more only when that does not bring it near.</summary>
-    public int SpeedMin(long nowUs) => Phase == PrimaryPhase.CatchingUp
-        ? (int)Math.Clamp(LagController.CatchUpSpeed - (nowUs - _loadedUs - LagController.CatchUpUs) / 10_000, LagController.SpeedMin, LagController.CatchUpSpeed)
-        : LagController.SpeedMin;
+    /// <summary>Slowest speed at which the guest may run for this backup's sake.</summary>
+    /// <param name="nowUs">Host time.</param>
+    /// <param name="waitingUs">What it has still to execute, in microseconds at full speed.</param>
+    public int SpeedMin(long nowUs, long waitingUs) => Phase == PrimaryPhase.CatchingUp ? _catchUp!.Update(nowUs, waitingUs) : LagController.SpeedMin;
 
     public void Connect(long nowUs)
     {
@@ -142,7 +141,7 @@ internal sealed class BackupLink(PrimaryCore core, ProtocolOptions options, Prim
             case WelcomeMessage welcome when _state == LinkState.Greeting && welcome.SessionId == session: Welcomed(welcome); break;
             case RefusedMessage refused when _state == LinkState.Greeting: Lose(refused.Sentence); break;
             case CloneLoadedMessage { Problem.Length: > 0 } loaded: Lose(loaded.Problem); break;
-            case CloneLoadedMessage when Phase == PrimaryPhase.CatchingUp: (IsLoaded, _loadedUs, _executedUs) = (true, nowUs, nowUs); break;
+            case CloneLoadedMessage when Phase == PrimaryPhase.CatchingUp: Loaded(nowUs); break;
             case AckMessage ack when _state == LinkState.Up && Progress is not null: Acknowledged(nowUs, ack); break;
             case DivergedMessage diverged: Lose($"diverged at count {diverged.Position.Count}"); break;
             case LeaveMessage leave: Lose(leave.Sentence); break;
@@ -229,6 +228,13 @@ internal sealed class BackupLink(PrimaryCore core, ProtocolOptions options, Prim
     {
         if (Progress!.ExecutedLsn != _executedLsn || Progress.HasExecutedAll) (_executedLsn, _executedUs) = (Progress.ExecutedLsn, nowUs);
         else if (nowUs - _executedUs > options.ReconnectTimeoutUs) Lose("it lives but executes nothing");
+    }
+
+    private void Loaded(long nowUs)
+    {
+        (IsLoaded, _executedUs) = (true, nowUs);
+        // The lag is an age: in it there is as much less to execute as the guest is slower.
+        _catchUp = new CatchUp(nowUs, options.MaxLagUs * CatchUp.Speed / LagController.FullSpeed);
     }
 
     private void Welcomed(WelcomeMessage welcome)

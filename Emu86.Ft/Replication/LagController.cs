@@ -15,12 +15,6 @@ public sealed class LagController(long maxLagUs)
     /// <summary>Never slower than this: a guest that stands still cannot be told from a dead one.</summary>
     public const int SpeedMin = 20;
 
-    /// <summary>Not slower than this while a new backup catches up, for so many microseconds; then by a thousandth less every ten
-    /// milliseconds.</summary>
-    public const int CatchUpSpeed = 900;
-
-    public const long CatchUpUs = 5_000_000;
-
     /// <summary>The backup's speed is that of the last so many periods: long enough that a host which gives it its processor in portions
     /// does not look like one that changes its speed.</summary>
     private const int Window = 5;
@@ -42,6 +36,9 @@ public sealed class LagController(long maxLagUs)
     private readonly record struct Sample(long AtUs, long Logged, long Executed);
 
     public int Speed { get; private set; } = FullSpeed;
+
+    /// <summary>How much the backup has still to execute, at the last <see cref="Update"/>: microseconds at full speed.</summary>
+    public long WaitingUs => _waiting / FullSpeed;
 
     /// <summary>Takes a measurement. True when the speed changed.</summary>
     /// <param name="nowUs">Host time.</param>

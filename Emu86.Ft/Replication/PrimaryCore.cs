@@ -385,7 +385,7 @@ public sealed class PrimaryCore
             if (link.IsLoaded && (slowest is null || link.Progress!.LagUs(NowUs) > slowest.Progress!.LagUs(NowUs))) slowest = link;
         }
         if (slowest is null) Lag.Reset();
-        else Lag.Update(NowUs, slowest.Progress!.LagUs(NowUs), slowest.SpeedMin(NowUs));
+        else Lag.Update(NowUs, slowest.Progress!.LagUs(NowUs), slowest.SpeedMin(NowUs, Lag.WaitingUs));
         if (Lag.Speed != before) Actions.Add(new(ActionKind.SetSpeed) { Number = (ulong)Lag.Speed });
     }
 
