@@ -5,7 +5,7 @@ using System.Runtime.InteropServices;
 namespace Emu86.Cpu.Memory;
 
 /// <summary>A block of zeroed memory. What is not touched costs nothing where the host allows it.</summary>
-internal sealed unsafe partial class HostMemory
+public sealed unsafe partial class HostMemory
 {
     private const nuint LargePage = 2 << 20;
     private const int ProtRead = 1, ProtWrite = 2, MapPrivate = 2, MapAnonymous = 0x20, AdviseHugePage = 14;

@@ -1,7 +1,6 @@
 // A running machine as another thread may read it: its RAM as it happens to be, and from the freeze on as it was then although
 // the guest goes on writing. The first write to a page that was not read yet keeps what it held (copy on write).
 using System.Buffers;
-using System.Runtime.InteropServices;
 using Emu86.Cpu;
 using Emu86.Cpu.Memory;
 
@@ -17,7 +16,7 @@ public interface IPageSpill
     bool Read(uint page, Span<byte> content);
 }
 
-/// <summary>One frozen state of a machine. <see cref="Peek"/>, <see cref="Take"/>, <see cref="SaveHeader"/>, <see cref="SaveRest"/> and
+/// <summary>One frozen state of a machine. <see cref="Peek"/>, <see cref="MakeRoom"/>, <see cref="Take"/>, <see cref="SaveHeader"/>, <see cref="SaveRest"/> and
 /// <see cref="StateHash"/> are for one other thread, everything else is called where the machine runs. The guest sees nothing of it,
 /// and never waits for the reader.</summary>
 public sealed unsafe class FrozenMachine : IPageKeeper, IDisposable
@@ -31,12 +30,14 @@ public sealed unsafe class FrozenMachine : IPageKeeper, IDisposable
     private readonly PhysicalMemory _memory;
     private readonly IPageSpill _spill;
     private readonly int[] _places;
-    private readonly byte* _slots;
+    private readonly HostMemory _slots;
     private readonly int _slotCount;
-    private readonly Stack<int> _free = new();
 
-    // Never held while a page is copied.
-    private readonly Lock _freeLock = new();
+    // Slots that the reader has done with, as a ring: only the reader adds, only the writer takes. No lock: a reader of low priority
+    // that is not let run would hold it.
+    private readonly int[] _freed;
+    private uint _freedCount, _freedTaken;
+    private int _spare;
 
     // Held by the reader while it copies a page, and by the end: after it no page is looked at. The guest's writes do not need it.
     private readonly Lock _readLock = new();
@@ -57,8 +58,9 @@ public sealed unsafe class FrozenMachine : IPageKeeper, IDisposable
         _places = new int[PageCount];
         _slotCount = (int)long.Min(PageCount, bytesMax / PageBytes);
         Check.That(_slotCount > 0);
+        _freed = new int[_slotCount];
         // Costs no memory before it is used.
-        _slots = (byte*)NativeMemory.Alloc((nuint)_slotCount, PageBytes);
+        _slots = new HostMemory((nuint)_slotCount * PageBytes);
     }
 
     /// <summary>Pages of RAM.</summary>
@@ -88,6 +90,20 @@ public sealed unsafe class FrozenMachine : IPageKeeper, IDisposable
         return true;
     }
 
+    /// <summary>Before the freeze, on the reader's thread: makes room for pages that the guest will overwrite. What a host has to do when
+    /// memory is touched for the first time can take it longer than copying a page there.</summary>
+    /// <param name="pages">Counted in the order in which they will come; what is beyond the bound does not matter.</param>
+    /// <returns>False after the end.</returns>
+    public bool MakeRoom(Range pages)
+    {
+        lock (_readLock)
+        {
+            if (_ended) return false;
+            for (int slot = pages.Start.Value + 1; slot <= int.Min(pages.End.Value, _slotCount); slot++) Volatile.Write(ref Slot(slot)[0], 0);
+            return true;
+        }
+    }
+
     /// <summary>The present state is the one to be read from now on. To be called when the events that are due have been fired
     /// (<see cref="Machine.Settle"/>); takes no longer for more memory, but for a byte for each page.</summary>
     public void Freeze()
@@ -109,7 +125,7 @@ public sealed unsafe class FrozenMachine : IPageKeeper, IDisposable
             Interlocked.MemoryBarrier();
         }
         // Unless the reader was faster.
-        else if (Interlocked.CompareExchange(ref place, kept, Untouched) != Untouched) Free(kept);
+        else if (Interlocked.CompareExchange(ref place, kept, Untouched) != Untouched && kept != Spilled) _spare = kept;
     }
 
     /// <summary>A page as it is now, while the guest may be writing it: it must be read again after the freeze.</summary>
@@ -142,7 +158,8 @@ public sealed unsafe class FrozenMachine : IPageKeeper, IDisposable
             place = Taken;
             if (kept == Spilled) return _spill.Read(page, content) && !_isIncomplete;
             Slot(kept).CopyTo(content);
-            Free(kept);
+            _freed[_freedCount % _slotCount] = kept;
+            Volatile.Write(ref _freedCount, _freedCount + 1);
             return !_isIncomplete;
         }
     }
@@ -171,7 +188,7 @@ public sealed unsafe class FrozenMachine : IPageKeeper, IDisposable
         {
             if (_ended) return;
             _ended = true;
-            NativeMemory.Free(_slots);
+            _slots.Free();
         }
     }
 
@@ -186,18 +203,15 @@ public sealed unsafe class FrozenMachine : IPageKeeper, IDisposable
     // Counted from 1; 0: none is free.
     private int Slot()
     {
-        lock (_freeLock)
+        if (_spare != 0)
         {
-            if (_free.TryPop(out int slot)) return slot;
-            return _slotsUsed < _slotCount ? ++_slotsUsed : 0;
+            int slot = _spare;
+            _spare = 0;
+            return slot;
         }
+        if (_freedTaken != Volatile.Read(ref _freedCount)) return _freed[_freedTaken++ % _slotCount];
+        return _slotsUsed < _slotCount ? ++_slotsUsed : 0;
     }
 
-    private Span<byte> Slot(int slot) => new(_slots + (nuint)(slot - 1) * PageBytes, PageBytes);
-
-    private void Free(int slot)
-    {
-        if (slot < 1) return;
-        lock (_freeLock) _free.Push(slot);
-    }
+    private Span<byte> Slot(int slot) => new(_slots.Start + (nuint)(slot - 1) * PageBytes, PageBytes);
 }

@@ -82,6 +82,8 @@ public sealed class FrozenMachineTests
         var memory = world.Machine.Board.Memory;
         using var frozen = new FrozenMachine(world.Machine, new MemorySpill(spilled % 8), (1 + room % 8) * PageBytes);
         for (uint page = 0; page < 32; page++) memory.Write((First + page) * PageBytes, [(byte)(page + 1)]);
+        Assert.True(frozen.MakeRoom(0..3));
+        Assert.True(frozen.MakeRoom(3..(room % 16)));
         Freeze(frozen, world.Machine);
         var taken = new SortedSet<uint>();
         byte[] content = new byte[PageBytes];

@@ -10,7 +10,6 @@ public sealed class Link : IDisposable
 {
     private const int DirectBytesMax = 16 << 10;
     private const long UnreadBytesMax = 8 << 20;
-    private const long UnsentBytesMax = 4 << 20;
     private const int HandshakeMs = 2000;
 
     private readonly Channel _channel;
@@ -79,18 +78,19 @@ public sealed class Link : IDisposable
         }
     }
 
-    /// <summary>Sends a message and waits while much is unsent: for streams of large messages, on a thread of their own.</summary>
+    /// <summary>Sends a message from this thread, however long that takes: for streams of large messages, on a thread of their own.</summary>
     /// <returns>False when the connection has ended.</returns>
     public bool SendInTurn(Message message)
     {
         lock (_gate)
         {
-            while (!_isClosing && _filling.WrittenCount > UnsentBytesMax) Monitor.Wait(_gate, 100);
+            while (!_isClosing && _writerBusy) Monitor.Wait(_gate);
             if (_isClosing) return false;
             _frames.Write(_filling, message);
-            Monitor.PulseAll(_gate);
-            return true;
+            Swap();
         }
+        TransmitSwapped();
+        return true;
     }
 
     /// <summary>The receiver has dealt with a message.</summary>
@@ -137,16 +137,29 @@ public sealed class Link : IDisposable
         {
             lock (_gate)
             {
-                _writerBusy = false;
-                Monitor.PulseAll(_gate);
-                while (_filling.WrittenCount == 0 && !_isClosing) Monitor.Wait(_gate);
+                while (_writerBusy || (_filling.WrittenCount == 0 && !_isClosing)) Monitor.Wait(_gate);
                 if (_filling.WrittenCount == 0) break;
-                _writerBusy = true;
-                (_filling, _sending) = (_sending, _filling);
+                Swap();
             }
-            Transmit(_sending);
+            TransmitSwapped();
         }
         _channel.End();
+    }
+
+    private void Swap()
+    {
+        _writerBusy = true;
+        (_filling, _sending) = (_sending, _filling);
+    }
+
+    private void TransmitSwapped()
+    {
+        Transmit(_sending);
+        lock (_gate)
+        {
+            _writerBusy = false;
+            Monitor.PulseAll(_gate);
+        }
     }
 
     private void Read()

@@ -27,8 +27,12 @@ public sealed class CloneSender : IDisposable
     // Blocks that are few enough to be left for the end, and how often the others are sent again at most: a guest can write faster.
     private const int FewBlocks = 64, DiskRoundsMax = 6;
 
-    // Where the guest's core would not be left to it otherwise, the stream rests as long as it works, in turns of some milliseconds.
+    // Where the guest's core would not be left to it otherwise, the stream rests as long as it works, in turns of some milliseconds;
+    // waiting for the line or for a processor is no work.
     private const int WorkMs = 3;
+
+    // Of one page in so many it is looked after the round whether the guest has written it again; room is made in portions.
+    private const int PagesPerSample = 64, RoomPages = 256;
     private static readonly bool Rests = Environment.ProcessorCount < 4;
 
     private readonly Link _link;
@@ -45,7 +49,8 @@ public sealed class CloneSender : IDisposable
     private readonly ManualResetEventSlim _goesOn = new();
     private readonly double _total;
     private double _done;
-    private long _workedSince = Stopwatch.GetTimestamp();
+    private long _lookedAt;
+    private TimeSpan _worked;
     private ulong _headerBytes;
     private volatile bool _isReady;
 
@@ -117,6 +122,9 @@ public sealed class CloneSender : IDisposable
 
     private string? Stream()
     {
+        // The guest comes first, and the candidate, where it is on the same host, is what the stream waits for.
+        BackgroundThread.GiveWay();
+        (_lookedAt, _worked) = (Stopwatch.GetTimestamp(), BackgroundThread.Worked);
         try
         {
             Begin();
@@ -125,6 +133,7 @@ public sealed class CloneSender : IDisposable
                 if (_disks[n] is { } disk) SendDisk(n, disk);
             }
             SendMemory(isFrozen: false);
+            MakeRoom();
             _isReady = true;
             _goesOn.Wait(_cancelled.Token);
             for (int n = 0; n < _disks.Length; n++)
@@ -208,7 +217,7 @@ public sealed class CloneSender : IDisposable
             if (!(isFrozen ? _frozen.Take(page, place) : _frozen.Peek(page, place))) throw new IOException(_spill.Problem ?? "the clone has ended");
             ulong hash = FrozenMachine.PageHash(page, place);
             if (isFrozen) _pageHashes[page] = hash;
-            ulong known = place.ContainsAnyExcept((byte)0) ? Math.Max(hash, 1) : 0;
+            ulong known = Known(hash, place);
             Did(PageBytes);
             if (known == _sent[page]) continue;
             _sent[page] = known;
@@ -220,16 +229,39 @@ public sealed class CloneSender : IDisposable
         if (count > 0) SendPages(pages, content, count);
     }
 
+    // About as much as the guest will overwrite before it is sent: what it has overwritten since the round.
+    private void MakeRoom()
+    {
+        byte[] content = new byte[PageBytes];
+        int written = 0;
+        for (uint page = 0; page < _frozen.PageCount; page += PagesPerSample)
+        {
+            if (!_frozen.Peek(page, content)) throw new OperationCanceledException();
+            if (Known(FrozenMachine.PageHash(page, content), content) != _sent[page]) written += PagesPerSample;
+        }
+        for (int first = 0; first < written; first += RoomPages)
+        {
+            if (!_frozen.MakeRoom(first..int.Min(first + RoomPages, written))) throw new OperationCanceledException();
+            Rest();
+        }
+    }
+
+    private static ulong Known(ulong hash, ReadOnlySpan<byte> content) => content.ContainsAnyExcept((byte)0) ? Math.Max(hash, 1) : 0;
+
     private void SendPages(ulong[] pages, byte[] content, int count) =>
         Send(new ClonePagesMessage(pages[..count], content.AsMemory(0, count * PageBytes)));
 
     private void Did(double bytes)
     {
         Volatile.Write(ref _done, _done + bytes);
-        TimeSpan worked = Stopwatch.GetElapsedTime(_workedSince);
-        if (worked.TotalMilliseconds < WorkMs) return;
-        if (Rests) _cancelled.Token.WaitHandle.WaitOne(worked.TotalMilliseconds < 4 * WorkMs ? worked : TimeSpan.FromMilliseconds(4 * WorkMs));
-        _workedSince = Stopwatch.GetTimestamp();
+        Rest();
+    }
+
+    private void Rest()
+    {
+        if (!Rests || Stopwatch.GetElapsedTime(_lookedAt).TotalMilliseconds < WorkMs) return;
+        _cancelled.Token.WaitHandle.WaitOne(BackgroundThread.Worked - _worked);
+        (_lookedAt, _worked) = (Stopwatch.GetTimestamp(), BackgroundThread.Worked);
     }
 
     private void Send(Message message)

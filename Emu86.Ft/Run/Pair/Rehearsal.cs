@@ -15,11 +15,12 @@ internal static class Rehearsal
     {
         new Thread(() =>
         {
+            BackgroundThread.GiveWay();
             host.RehearseClaim();
             OwnerListener.Ask(host.Owner.Address, host.Self, 100_000, host.Tls);
             Compile(typeof(Rehearsal).Assembly);
         })
-        { IsBackground = true, Name = "rehearsal", Priority = ThreadPriority.Lowest }.Start();
+        { IsBackground = true, Name = "rehearsal" }.Start();
     }
 
     /// <summary>Wins epochs of a guest of its own, in the state directory.</summary>
