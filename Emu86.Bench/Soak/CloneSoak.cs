@@ -1,5 +1,7 @@
 // `clone`: a new backup for a running machine: how long the guest stands still, how long it takes until it is protected, and how
-// fast it runs meanwhile; with little and much memory, which the guest leaves alone or writes all the time.
+// fast it runs meanwhile; with little and much memory, which the guest leaves alone or writes all the time. The guest has a core of
+// its own: a backup on another host takes it nothing. What both share here, above all the way to memory, another machine that does the
+// same uses as well; so the guest's speed is compared with that beside such a machine.
 using System.Buffers.Binary;
 using System.Diagnostics;
 using System.Globalization;
@@ -11,10 +13,11 @@ internal static class CloneSoak
 {
     private const double PauseMsMax = 20, SpeedMin = 0.9;
     private static readonly int[] Megabytes = [64, 256, 1024];
-    private static readonly TimeSpan Soon = TimeSpan.FromSeconds(30), Filled = TimeSpan.FromSeconds(300), Cloned = TimeSpan.FromSeconds(120);
+    private static readonly TimeSpan Soon = TimeSpan.FromSeconds(30), Filled = TimeSpan.FromSeconds(300), OthersBegin = TimeSpan.FromSeconds(2), Cloned = TimeSpan.FromSeconds(240);
 
     public static int Run(SoakOptions options)
     {
+        if (Environment.ProcessorCount < 2) throw new SoakException("clone needs a host with two processors: one for the guest, one for the new backup");
         bool held = true;
         foreach (int megabytes in Megabytes)
         {
@@ -23,7 +26,7 @@ internal static class CloneSoak
                 for (int round = 0; round < options.Rounds; round++) held &= Measure(options, megabytes, writes);
             }
         }
-        Console.WriteLine($"clone: target {(held ? "held" : "NOT held")}: the guest stands still for at most {PauseMsMax:F0} ms, and runs at no less than {SpeedMin:P0} of its speed meanwhile");
+        Console.WriteLine($"clone: target {(held ? "held" : "NOT held")}: the guest stands still for at most {PauseMsMax:F0} ms, and runs at no less than {SpeedMin:P0} of its speed beside another machine until it is protected");
         return held ? 0 : 1;
     }
 
@@ -31,28 +34,44 @@ internal static class CloneSoak
     {
         string state = Directory.CreateTempSubdirectory("emu86-soak").FullName;
         int[] ports = SoakPair.FreePorts(2);
-        string listen = $"127.0.0.1:{ports[0]}", status = $"127.0.0.1:{ports[1]}", image = Path.Combine(state, "guest.img");
+        string listen = $"127.0.0.1:{ports[0]}", status = $"127.0.0.1:{ports[1]}";
         uint words = (uint)(megabytes - 2) << 18;
-        File.WriteAllBytes(image, Image(words, writes));
+        string image = Path.Combine(state, "guest.img"), other = Path.Combine(state, "other.img");
+        foreach (string path in new[] { image, other }) File.WriteAllBytes(path, Image(words, writes));
         string[] common = ["--net", "none", "--serial", "null", "--state-dir", state];
         try
         {
             using Side primary = Side.Start("primary", options, ["--primary", "--backups", listen, "--memory", $"{megabytes}M", "--hda", image, "--status", status, .. common]);
             primary.WaitFor("role primary", Soon);
-            using var progress = new Progress(status);
+            using OwnCore own = new(primary.Id);
+            using var progress = new Progress(status, primary.Id);
             // Each stored word is one instruction.
             progress.WaitFor(words + words / 4UL, Filled);
-            long began = Stopwatch.GetTimestamp();
-            Thread.Sleep(options.Duration);
-            double before = progress.Rate(began, Stopwatch.GetTimestamp());
-            using Side backup = Side.Start("backup", options, ["--backup", "--listen", listen, "--hda", Path.Combine(state, "copy.img"), .. common]);
-            primary.WaitFor("cloning to", Soon);
-            long cloning = Stopwatch.GetTimestamp();
-            primary.WaitFor("protected by", Cloned);
-            long done = Stopwatch.GetTimestamp();
-            double pause = Pause(primary.WaitFor("stood still for", Soon)), speed = progress.Rate(cloning, done) / before;
-            Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"clone: {megabytes} MB, {(writes ? "written all the time" : "left alone")}: the guest stood still for {pause:F1} ms, was protected after {Stopwatch.GetElapsedTime(cloning, done).TotalSeconds:F2} s, and ran at {speed:P1} of its {before / 1e6:F0} million instructions a second"));
-            return pause <= PauseMsMax && speed >= SpeedMin;
+            Phase alone = progress.During(options.Duration), beside;
+            using (Side.Start("another machine", options, ["--net", "none", "--serial", "null", "--memory", $"{megabytes}M", "--hda", other], Cores.Other))
+            {
+                Thread.Sleep(OthersBegin);
+                beside = progress.During(options.Duration);
+            }
+            using Side backup = Side.Start("backup", options, ["--backup", "--listen", listen, "--hda", Path.Combine(state, "copy.img"), .. common], Cores.Other);
+            Moment begun = After("cloning to"), frozen = After("stood still for"), sent = progress.WaitUntilSent(Cloned), done = After("protected by");
+            double pause = Pause(primary.WaitFor("stood still for", Soon));
+            Phase clone = new(begun, done), sending = new(begun, sent);
+            Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"clone: {megabytes} MB, {(writes ? "written all the time" : "left alone")}: the guest stood still for {pause:F1} ms, was protected after {clone.Seconds:F2} s, and ran at {clone.Speed / beside.Speed:P1} of its speed beside another machine until then, {clone.Speed / alone.Speed:P1} of that alone ({alone.Speed / 1e6:F0} million instructions a second); while the clone was sent, at {sending.Speed / beside.Speed:P1} and {sending.Speed / alone.Speed:P1}"));
+            Say("alone", alone);
+            Say("beside another machine", beside);
+            Say("before the freeze", new(begun, frozen));
+            Say("streaming after it", new(frozen, sent));
+            Say("catching up", new(sent, done));
+            return pause <= PauseMsMax && clone.Speed >= SpeedMin * beside.Speed;
+
+            Moment After(string line)
+            {
+                primary.WaitFor(line, Cloned);
+                return progress.Now();
+            }
+
+            void Say(string name, Phase phase) => Console.WriteLine($"clone:   {name}: {phase.Describe(alone)}");
         }
         finally
         {
@@ -93,41 +112,75 @@ internal static class CloneSoak
         return image;
     }
 
+    /// <summary>Where a guest was at a time, and what its thread had done up to then.</summary>
+    private readonly record struct Moment(long At, double Count, ThreadTimes Thread);
+
+    /// <summary>What went on between two moments.</summary>
+    private readonly record struct Phase(Moment From, Moment To)
+    {
+        public double Seconds => Stopwatch.GetElapsedTime(From.At, To.At).TotalSeconds;
+
+        /// <summary>Instructions a second that it had its core: nothing of the clone runs there, so for what it had to wait is another
+        /// program's doing.</summary>
+        public double Speed => Instructions / (Seconds - Thread.Waiting);
+
+        private double Instructions => To.Count - From.Count;
+
+        private ThreadTimes Thread => To.Thread - From.Thread;
+
+        private double PerProcessorSecond => Instructions / Thread.Running;
+
+        public string Describe(Phase alone)
+        {
+            double rested = Math.Max(0, Seconds - Thread.Running - Thread.Waiting);
+            return string.Create(CultureInfo.InvariantCulture, $"{Seconds:F2} s at {Speed / alone.Speed:P1}; a processor second brought {PerProcessorSecond / alone.PerProcessorSecond:P1}; the guest's thread ran {Thread.Running / Seconds:P0}, rested {rested / Seconds:P0}, waited for its core {Thread.Waiting / Seconds:P0}");
+        }
+    }
+
     /// <summary>Where the guest was when, asked all the time.</summary>
     private sealed class Progress : IDisposable
     {
         private readonly HttpClient _http = new() { Timeout = TimeSpan.FromSeconds(2) };
-        private readonly List<(long At, ulong Count)> _seen = [];
+        private readonly List<(long At, ulong Count, double Cloned)> _seen = [];
+        private readonly int _process;
         private readonly Thread _thread;
         private volatile bool _ends;
 
-        public Progress(string status)
+        public Progress(string status, int process)
         {
+            _process = process;
             _thread = new Thread(() => Look($"http://{status}/status")) { IsBackground = true };
             _thread.Start();
         }
 
-        public void WaitFor(ulong count, TimeSpan atMost)
+        public void WaitFor(ulong count, TimeSpan atMost) => WaitFor(seen => seen.Count > 0 && seen[^1].Count >= count, $"the guest should come to count {count}", atMost);
+
+        /// <summary>Returns when a clone is no longer under way.</summary>
+        public Moment WaitUntilSent(TimeSpan atMost)
         {
-            for (long began = Stopwatch.GetTimestamp(); ; Thread.Sleep(20))
-            {
-                lock (_seen)
-                {
-                    if (_seen.Count > 0 && _seen[^1].Count >= count) return;
-                }
-                if (Stopwatch.GetElapsedTime(began) > atMost) throw new SoakException($"the guest should come to count {count} within {atMost.TotalSeconds:F0} s");
-            }
+            WaitFor(seen => seen.Count > 0 && seen[^1].Cloned == 0, "the clone should be sent", atMost);
+            return Now();
         }
 
-        /// <summary>Instructions a second between two times.</summary>
-        public double Rate(long from, long to)
+        public Phase During(TimeSpan duration)
         {
-            Thread.Sleep(200);
+            Moment from = Now();
+            Thread.Sleep(duration);
+            return new(from, Now());
+        }
+
+        /// <summary>Where the guest is now: by two answers, one before and one after.</summary>
+        public Moment Now()
+        {
+            var thread = ThreadTimes.Of(_process, _process);
+            long now = Stopwatch.GetTimestamp();
+            WaitFor(seen => seen.Count > 1 && seen[^1].At > now, "the status port should answer", Soon);
             lock (_seen)
             {
-                (long At, ulong Count)[] within = [.. _seen.Where(s => s.At >= from && s.At <= to + Stopwatch.Frequency / 10)];
-                if (within.Length < 2) throw new SoakException("the status port did not answer often enough");
-                return (within[^1].Count - within[0].Count) / Stopwatch.GetElapsedTime(within[0].At, within[^1].At).TotalSeconds;
+                int after = _seen.FindIndex(s => s.At > now);
+                if (after == 0) throw new SoakException("the status port did not answer often enough");
+                ((long a, ulong countA, _), (long b, ulong countB, _)) = (_seen[after - 1], _seen[after]);
+                return new(now, countA + (double)(countB - countA) * (now - a) / (b - a), thread);
             }
         }
 
@@ -138,11 +191,23 @@ internal static class CloneSoak
             _http.Dispose();
         }
 
+        private void WaitFor(Func<List<(long At, ulong Count, double Cloned)>, bool> isThere, string what, TimeSpan atMost)
+        {
+            for (long began = Stopwatch.GetTimestamp(); ; Thread.Sleep(2))
+            {
+                lock (_seen)
+                {
+                    if (isThere(_seen)) return;
+                }
+                if (Stopwatch.GetElapsedTime(began) > atMost) throw new SoakException($"{what} within {atMost.TotalSeconds:F0} s");
+            }
+        }
+
         // The status is made anew twenty times a second; what counts is when it changes.
         private void Look(string address)
         {
             ulong last = 0;
-            for (; !_ends; Thread.Sleep(2))
+            for (; !_ends; Thread.Sleep(5))
             {
                 try
                 {
@@ -151,7 +216,7 @@ internal static class CloneSoak
                     ulong count = json.RootElement.GetProperty("instructionCount").GetUInt64();
                     if (count == last) continue;
                     last = count;
-                    lock (_seen) _seen.Add((Stopwatch.GetTimestamp(), count));
+                    lock (_seen) _seen.Add((Stopwatch.GetTimestamp(), count, json.RootElement.GetProperty("cloneProgress").GetDouble()));
                 }
                 catch (Exception e) when (e is HttpRequestException or TaskCanceledException or IOException)
                 {

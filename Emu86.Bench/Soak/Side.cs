@@ -20,6 +20,8 @@ internal sealed partial class Side : IDisposable
 
     public string Name { get; }
 
+    public int Id => _process.Id;
+
     /// <summary>Processor time of all its threads so far.</summary>
     public TimeSpan ProcessorTime
     {
