@@ -1,4 +1,4 @@
-// What can happen to a host, or to etcd.
+// What can happen to a host that offers itself, to etcd, or to the client's host.
 using Emu86.Bench.Soak;
 
 namespace Emu86.Bench.Hosts;
@@ -12,19 +12,21 @@ internal enum FaultKind
     CutFromHost,
     Slow,
     EtcdStop,
+    EtcdCut,
+    ClientCut,
 }
 
 /// <param name="Kind">What happens.</param>
-/// <param name="Victim">Where; null for etcd.</param>
+/// <param name="Victim">Where; null for etcd and the client.</param>
 /// <param name="Lasts">How long before it is mended; a process that was killed is started again then.</param>
 internal sealed record Fault(FaultKind Kind, ClusterHost? Victim, TimeSpan Lasts)
 {
     /// <summary>A fault for the cluster as it is.</summary>
     public static Fault Next(Random random, ClusterHost live, ClusterHost[] hosts)
     {
-        FaultKind kind = (FaultKind)random.Next((int)FaultKind.EtcdStop + 1);
+        FaultKind kind = (FaultKind)random.Next((int)FaultKind.ClientCut + 1);
         // The live side more often than chance would have it.
-        ClusterHost? victim = kind == FaultKind.EtcdStop ? null : random.Next(2) == 0 ? live : hosts[random.Next(hosts.Length)];
+        ClusterHost? victim = kind >= FaultKind.EtcdStop ? null : random.Next(2) == 0 ? live : hosts[random.Next(hosts.Length)];
         double seconds = kind switch
         {
             FaultKind.Kill => random.NextDouble(),
@@ -45,6 +47,8 @@ internal sealed record Fault(FaultKind Kind, ClusterHost? Victim, TimeSpan Lasts
             case FaultKind.CutFromHost: Victim!.Host.Cut(CutKind.FromHost); break;
             case FaultKind.Slow: Victim!.Host.Slow("4mbit"); break;
             case FaultKind.EtcdStop: cluster.StopEtcd(); break;
+            case FaultKind.EtcdCut: cluster.EtcdHost.Cut(CutKind.Both); break;
+            case FaultKind.ClientCut: cluster.Client.Cut(CutKind.Both); break;
         }
     }
 
@@ -60,6 +64,8 @@ internal sealed record Fault(FaultKind Kind, ClusterHost? Victim, TimeSpan Lasts
             case FaultKind.CutBoth or FaultKind.CutToHost or FaultKind.CutFromHost: Victim!.Host.Heal(); break;
             case FaultKind.Slow: Victim!.Host.Quicken(); break;
             case FaultKind.EtcdStop: cluster.StartEtcd(); break;
+            case FaultKind.EtcdCut: cluster.EtcdHost.Heal(); break;
+            case FaultKind.ClientCut: cluster.Client.Heal(); break;
         }
     }
 }

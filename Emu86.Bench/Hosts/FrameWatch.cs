@@ -6,12 +6,6 @@ using Emu86.Ft.Host;
 
 namespace Emu86.Bench.Hosts;
 
-/// <summary>One frame of the guest.</summary>
-/// <param name="At">Stopwatch time at which it was seen.</param>
-/// <param name="Port">Interface number of the bridge's port that it came in by.</param>
-/// <param name="Type">The frame's type field.</param>
-internal readonly record struct SeenFrame(long At, int Port, ushort Type);
-
 internal sealed unsafe partial class FrameWatch : IDisposable
 {
     private const int PacketFamily = 17, Raw = 3, EveryType = 0x0300, OptionLevel = 1, ReceiveTimeout = 20, FrameBytes = 2048, Outgoing = 4, AddressBytes = 20;
@@ -51,16 +45,6 @@ internal sealed unsafe partial class FrameWatch : IDisposable
     public void Forget(long before)
     {
         lock (_seen) _seen.RemoveAll(s => s.At < before);
-    }
-
-    /// <summary>How often the guest was heard of from another port than before. Each side that goes live announces itself, so there are as
-    /// many changes as there were such; a side that is still heard of after it lost makes two more.</summary>
-    public int Changes
-    {
-        get
-        {
-            lock (_seen) return _seen.Zip(_seen.Skip(1)).Count(p => p.First.Port != p.Second.Port);
-        }
     }
 
     public void Dispose()

@@ -56,6 +56,10 @@ internal sealed class HostCluster : IDisposable
 
     public FrameWatch Frames { get; }
 
+    public TestHost Client => _client;
+
+    public TestHost EtcdHost => _etcdHost;
+
     /// <summary>Every emu86 that was started.</summary>
     public List<Side> Processes { get; } = [];
 

@@ -11,6 +11,7 @@ internal sealed partial class Side : IDisposable
 
     private readonly Process _process;
     private readonly List<string> _lines = [];
+    private readonly List<long> _heard = [];
 
     private Side(string name, Process process)
     {
@@ -100,6 +101,12 @@ internal sealed partial class Side : IDisposable
         lock (_lines) return [.. _lines];
     }
 
+    /// <summary>All lines so far with this text, each with the Stopwatch time at which it was read.</summary>
+    public (long Heard, string Line)[] Heard(string text)
+    {
+        lock (_lines) return [.. _heard.Zip(_lines).Where(l => l.Second.Contains(text, StringComparison.Ordinal))];
+    }
+
     /// <summary>How many lines have this text.</summary>
     public int Count(string text)
     {
@@ -135,7 +142,11 @@ internal sealed partial class Side : IDisposable
     private void Hear(string? line, bool show)
     {
         if (string.IsNullOrWhiteSpace(line)) return;
-        lock (_lines) _lines.Add(line);
+        lock (_lines)
+        {
+            _lines.Add(line);
+            _heard.Add(Stopwatch.GetTimestamp());
+        }
         if (show) Console.Error.WriteLine($"[{Name}] {line}");
     }
 
