@@ -7,7 +7,8 @@ namespace Emu86.Bench.Soak;
 /// <summary>A client on a thread of its own.</summary>
 internal abstract class Traffic : IDisposable
 {
-    protected static readonly TimeSpan AnswerWithin = TimeSpan.FromSeconds(30);
+    // Longer than any tool waits for a recovery: those judge how long it may take, a client only what it is told.
+    protected static readonly TimeSpan AnswerWithin = TimeSpan.FromSeconds(100);
 
     private readonly List<long> _replies = [];
     private readonly Thread _thread;
