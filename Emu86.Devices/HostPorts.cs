@@ -27,6 +27,9 @@ public interface IBlockStore
 
     /// <summary>Returns when all earlier writes are durable.</summary>
     BlockResult Flush();
+
+    /// <summary>False: earlier writes are not allowed to be durable yet. A drive that is to flush then waits, and virtual time with it.</summary>
+    bool MayFlush => true;
 }
 
 /// <summary>Where a network card's transmitted frames go (an output of the machine).</summary>

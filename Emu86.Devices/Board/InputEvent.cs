@@ -18,7 +18,8 @@ public enum InputKind : byte
     Mouse = 4,
 
     /// <summary>How a disk request ended where the content is not replicated, or failed: Unit is the drive, Value0 the
-    /// request's number on that drive, Value1 a <see cref="BlockResult"/>, Data what was read.</summary>
+    /// request's number on that drive, Value1 a <see cref="BlockResult"/>. Where a disk is shared, Data is what was read and Value0 the first
+    /// sector: whoever runs the machine gives it to the drive's store, not to the machine.</summary>
     DiskResult = 5,
 
     /// <summary>The clock's new rate in Value0: nanoseconds per instruction, 32.32 fixed point.</summary>

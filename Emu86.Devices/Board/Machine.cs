@@ -24,6 +24,9 @@ public enum StopReason
     /// <summary>The host could not do a request of a disk: <see cref="Machine.TakeDiskFailures"/>. The guest has been told.</summary>
     DiskFailed,
 
+    /// <summary>A drive is to flush what may not be durable yet (<see cref="IBlockStore.MayFlush"/>): virtual time stands still until it may.</summary>
+    WaitsForDisk,
+
     /// <summary>The asked position cannot be reached: this execution is not the one that the position is from.</summary>
     Unreachable,
 }
@@ -63,6 +66,9 @@ public sealed class Machine : IDisposable
     /// <summary>Halted with interrupts off: no device can wake it.</summary>
     public bool IsDeaf => _board.Processor.IsDeaf;
 
+    /// <summary>A flush is due that has to wait: until it need not, nothing that fires events (an input, a hash, a snapshot) may be done here.</summary>
+    public bool WaitsForDisk => _board.Ide.WaitsToFlush(_board.Clock.NowNs);
+
     /// <summary>Powered off, or ended otherwise: no run gets any further.</summary>
     public bool IsOver => _board.Ended is not null;
 
@@ -93,6 +99,7 @@ public sealed class Machine : IDisposable
             if (_board.Ended is { } ended) return ended;
             Position now = Position;
             if (now >= limit) return now.Count > limit.Count ? StopReason.Unreachable : StopReason.Limit;
+            if (_board.Ide.WaitsToFlush(now.VirtualTimeNs)) return StopReason.WaitsForDisk;
             _board.Events.FireDue(now.VirtualTimeNs);
             if (_board.DiskFailures.Count > failed) return StopReason.DiskFailed;
             if (_board.PerformRequests()) continue;

@@ -100,6 +100,9 @@ public sealed class AtaDrive : IStateful
         reader.Bytes(_buffer);
     }
 
+    /// <summary>A flush is due whose writes are not allowed to be durable yet.</summary>
+    internal bool WaitsToFlush(ulong nowNs) => _state.Step == AtaStep.Flush && _event.DueNs <= nowNs && !_store.MayFlush;
+
     internal bool HasGiven => _state.GivenRequest != 0;
 
     /// <summary>An input: how a request that is still to come ends. The store is not asked for it: a write is taken as not done.</summary>

@@ -65,6 +65,16 @@ public sealed class PiixIde : IPortDevice
 
     private bool Decodes(int channel) => (Function.ReadConfig(TimingRegister + 2 * channel, 2) & 0x8000) != 0;
 
+    /// <summary>A drive's flush is due whose writes are not allowed to be durable yet: until then no event may be fired.</summary>
+    internal bool WaitsToFlush(ulong nowNs)
+    {
+        foreach (AtaDrive? drive in _drives)
+        {
+            if (drive is not null && drive.WaitsToFlush(nowNs)) return true;
+        }
+        return false;
+    }
+
     /// <summary>Whether a drive's request is still to come whose end was given.</summary>
     internal bool HasGiven(int drive) => drive is >= 0 and < 4 && _drives[drive] is { HasGiven: true };
 

@@ -72,7 +72,8 @@ public static class CommandLine
     private static readonly Option<string> Arbiter = Text("Replication", "--arbiter", "ARBITER", "Where epochs are won: file:PATH or etcd:URL[,URL...] (default: in the state directory)");
     private static readonly Option<string> Cluster = Text("Replication", "--cluster", "etcd:URL[,...][,name=GUEST]", "Candidates register in etcd, a live side chooses the least loaded; implies --arbiter etcd:URL and --rejoin");
     private static readonly Option<bool> Rejoin = Flag("Replication", "--rejoin", "A side that lost discards its guest and becomes a candidate on --listen");
-    private static readonly Option<string> DiskMode = Text("Replication", "--disks", "MODE", "replicated (default); shared (not built yet)");
+    private static readonly Option<string> DiskMode = Text("Replication", "--disks", "MODE", "replicated (default): an image on each side; shared: one that both reach");
+    private static readonly Option<string> FenceCommand = Text("Replication", "--fence-command", "CMD", "Shared disks: cuts the side that was live off; ends with 0 when it did");
     private static readonly Option<string> OnDiskError = Text("Replication", "--on-disk-error", "ACTION", "An image that fails where there is no other copy: report (the guest sees it, default) or stop (the guest waits)");
     private static readonly Option<ulong?> Heartbeat = Number("Replication", "--heartbeat", "MS", "Between heartbeats (default 20)");
     private static readonly Option<ulong?> FailureTimeout = Number("Replication", "--failure-timeout", "MS", "Silence after which the other side is taken as lost (default 200)");
@@ -98,7 +99,6 @@ public static class CommandLine
         Later("Replication", "--replicas", "N", "Number of backups at a time", "leave it out: there is one backup at a time, and --backups may name several candidates");
         Later("Replication", "--quorum", "N", "Backups that must acknowledge an output", "leave it out: the one backup acknowledges every output");
         Later("Replication", "--disk-reads", "SIDE", "primary or backup: who reads a shared disk", "leave it out: each side reads its own image");
-        Later("Replication", "--fence-command", "CMD", "Run before going live", "leave it out: the arbiter alone decides who is live");
     }
 
     /// <summary>Runs <paramref name="run"/> with the parsed options; returns the exit code.</summary>
@@ -152,7 +152,6 @@ public static class CommandLine
         {
             if (option is Option<string> text && text != Append && p.GetValue(text) == "") throw new UsageException($"{option.Name} takes {option.HelpName}, not an empty text");
         }
-        Values.OneOf("--disks", p.GetValue(DiskMode) ?? "replicated", "replicated", ("shared", "use replicated, with an image on each side"));
         var options = new RunOptions
         {
             Engine = Values.OneOf("--engine", p.GetValue(Engine) ?? "auto", "auto", "interpreter", "translator") switch
@@ -202,6 +201,8 @@ public static class CommandLine
             Name = p.GetValue(Name) ?? "default",
             ScrubSeconds = Seconds(p, Scrub, 300),
             EvidenceBytes = p.GetValue(EvidenceMemory) is { } evidence ? Values.Size("--evidence-memory", evidence) : 64L << 20,
+            SharedDisks = Values.OneOf("--disks", p.GetValue(DiskMode) ?? "replicated", "replicated", "shared") == "shared",
+            FenceCommand = p.GetValue(FenceCommand),
             OverwriteDisk = p.GetValue(OverwriteDisk),
             ForceStaleDisk = p.GetValue(ForceStaleDisk),
             OnDiskError = Values.OneOf("--on-disk-error", p.GetValue(OnDiskError) ?? "report", "report", "stop") == "stop" ? DiskErrorAction.Stop : DiskErrorAction.Report,
@@ -217,9 +218,17 @@ public static class CommandLine
         if (options.Role == Role.Replay && options.StopAt is not null) throw new UsageException("--stop-at does not go with --replay; use --until");
         if (options.EndWithInput && options.Serial == "stdio" && options.Role != Role.Switch) throw new UsageException("--end-with-input goes with another --serial than stdio, which reads standard input itself");
         if (options.Role == Role.Switch && options.Status is not null) throw new UsageException("--status does not go with --switch: a switch has no status");
-        if (options.Role is Role.Primary or Role.Backup && Array.FindIndex(options.Disks, d => d?.Nbd is not null) is >= 0 and var remote)
+        bool hasRole = options.Role is Role.Primary or Role.Backup;
+        if ((options.SharedDisks || options.FenceCommand is not null) && !hasRole) throw new UsageException("--disks shared and --fence-command go with --primary or --backup");
+        if (options.FenceCommand is not null && !options.SharedDisks) throw new UsageException("--fence-command goes with --disks shared: each side's own image needs no fence");
+        int remote = hasRole ? Array.FindIndex(options.Disks, d => d?.Nbd is not null) : -1;
+        if (remote >= 0 && options is { SharedDisks: true, FenceCommand: null })
         {
-            throw new UsageException($"{Disks[remote].Name} {options.Disks[remote]!.Path}: each side of a pair needs an image of its own, in a file; an NBD server's disk goes with a run without a role");
+            throw new UsageException($"{Disks[remote].Name} {options.Disks[remote]!.Path}: an NBD server does not say whether the side that was live can still write; give --fence-command, which makes sure that it cannot");
+        }
+        if (remote >= 0 && !options.SharedDisks)
+        {
+            throw new UsageException($"{Disks[remote].Name} {options.Disks[remote]!.Path}: each side of a pair needs an image of its own, in a file; an NBD server's disk goes with --disks shared or with a run without a role");
         }
         if (options.HeartbeatMs * 2 > options.FailureTimeoutMs) throw new UsageException("--failure-timeout must be at least twice --heartbeat");
         if (options.MakeCerts is null && p.GetValue(CertName) is not null) throw new UsageException("--cert-name goes with --make-certs");

@@ -157,6 +157,12 @@ public sealed record RunOptions
     /// <summary>All clean memory is looked at again within so many seconds of guest time.</summary>
     public int ScrubSeconds { get; init; } = 300;
 
+    /// <summary>One image for both sides, instead of one for each.</summary>
+    public bool SharedDisks { get; init; }
+
+    /// <summary>A shell command that cuts the side that was live off from shared disks; null: the image's lock alone decides.</summary>
+    public string? FenceCommand { get; init; }
+
     public bool OverwriteDisk { get; init; }
     public bool ForceStaleDisk { get; init; }
     public DiskErrorAction OnDiskError { get; init; }

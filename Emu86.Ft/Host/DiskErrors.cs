@@ -40,6 +40,7 @@ internal static class DiskErrors
         PatientDisk patient => Last(patient.Below),
         DiskHistory history => Last(history.Below),
         Run.Pair.ReadOnlyView view => Last(view.Below),
+        Run.Pair.SharedDisk shared => Last(shared.Image),
         _ => null,
     };
 }

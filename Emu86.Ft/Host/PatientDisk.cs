@@ -78,6 +78,8 @@ public sealed class PatientDisk(IBlockStore below, int drive, DiskPatience patie
 
     public bool IsReadOnly => below.IsReadOnly;
 
+    public bool MayFlush => below.MayFlush;
+
     /// <summary>The same drives, with patience; without one, as they are.</summary>
     public static IBlockStore?[] Over(IReadOnlyList<IBlockStore?> disks, DiskPatience? patience) =>
         [.. disks.Select((d, n) => d is null || patience is null ? d : new PatientDisk(d, n, patience))];

@@ -26,7 +26,11 @@ public sealed class RawDisk : IBlockStore, IDisposable
     public string? LastError { get; private set; }
 
     /// <summary>Opens an image. Throws <see cref="HostException"/>.</summary>
-    public static RawDisk Open(string path, bool readOnly)
+    public static RawDisk Open(string path, bool readOnly) => OpenUnlessLocked(path, readOnly)
+        ?? throw new HostException($"disk image {path} is being written by another program, perhaps another emu86: two would destroy it; end that one first, or use a copy");
+
+    /// <summary>The same; null while another program holds the writer's lock.</summary>
+    public static RawDisk? OpenUnlessLocked(string path, bool readOnly = false)
     {
         if (Directory.Exists(path)) throw new HostException($"disk image {path} is a directory; give the path of a raw image file");
         if (!File.Exists(path)) throw new HostException($"disk image {path} does not exist; create one, for example with: truncate -s 1G {path}");
@@ -46,7 +50,7 @@ public sealed class RawDisk : IBlockStore, IDisposable
         if (!readOnly && !WriterLock.Take(file))
         {
             file.Dispose();
-            throw new HostException($"disk image {path} is being written by another program, perhaps another emu86: two would destroy it; end that one first, or use a copy");
+            return null;
         }
         long bytes = RandomAccess.GetLength(file);
         if (bytes == 0 || bytes % 512 != 0)

@@ -153,14 +153,15 @@ public sealed class PrimaryCore
     /// <param name="nowUs">Host time.</param>
     /// <param name="position">The boundary reached; all outputs up to it have been told.</param>
     /// <param name="halted">The processor waits for an interrupt.</param>
-    public void Ran(long nowUs, Position position, bool halted)
+    /// <param name="mayHash">False: a state hash cannot be taken here.</param>
+    public void Ran(long nowUs, Position position, bool halted, bool mayHash = true)
     {
         if (!Observe(nowUs)) return;
         Check.That(position >= Position);
         Position = position;
         // Not while a clone is streamed: what its pages hash to is found out there, and given to the machine with the end. Nor while
         // all backups catch up, from a state whose hash was compared: both have better to do.
-        if (position.VirtualTimeNs >= _nextHashNs && Links.Exists(l => l.Phase > PrimaryPhase.CatchingUp) && !Links.Exists(l => l.Phase == PrimaryPhase.Cloning))
+        if (mayHash && position.VirtualTimeNs >= _nextHashNs && Links.Exists(l => l.Phase > PrimaryPhase.CatchingUp) && !Links.Exists(l => l.Phase == PrimaryPhase.Cloning))
         {
             _nextHashNs = position.VirtualTimeNs + _options.HashEveryNs;
             Actions.Add(new(ActionKind.TakeStateHash) { Position = position });

@@ -85,6 +85,7 @@ public sealed record ControlPanel(Machine Machine, InputQueue Inputs, LiveLoop L
 
     private ControlAnswer Save()
     {
+        if (Machine.WaitsForDisk) return ControlAnswer.Refused("the guest waits until what it wrote to a shared disk is durable; ask again");
         string path = Path.Combine(SnapshotDirectory, $"snapshot-{Machine.Position.Count}");
         SnapshotFile.Write("snapshot", path, Machine);
         return ControlAnswer.Done(path);

@@ -104,6 +104,9 @@ public sealed class LiveLoop(Machine machine, InputQueue inputs, LiveSettings se
     /// <summary>Called between slices, and while paused; should be quick.</summary>
     public Action? EachTurn { get; set; }
 
+    /// <summary>Called where failures of disks are told: what shared disks have read stands in the log at the same places.</summary>
+    public Action? DisksRead { private get; set; }
+
     /// <summary>How long the guest has waited for a disk that failed since this was asked last, in Stopwatch ticks: that time says nothing
     /// about its speed.</summary>
     public Func<long>? Waited { private get; set; }
@@ -149,6 +152,13 @@ public sealed class LiveLoop(Machine machine, InputQueue inputs, LiveSettings se
                 continue;
             }
             Position now = machine.Position;
+            if (machine.WaitsForDisk)
+            {
+                // What its writes wait for goes on: the log is told up to here, and asked again.
+                log?.Boundary(now, machine.IsHalted);
+                inputs.WaitForAction(Shorter(TimeSpan.FromMilliseconds(100)));
+                continue;
+            }
             while (At.Count > 0 && At.GetKeyAtIndex(0) <= now.Count)
             {
                 Action due = At.GetValueAtIndex(0);
@@ -163,6 +173,7 @@ public sealed class LiveLoop(Machine machine, InputQueue inputs, LiveSettings se
                 continue;
             }
             now = TakeInputs(now);
+            if (machine.WaitsForDisk) continue;
             if (!settings.FixedClock && _pacer.Adjust(now.VirtualTimeNs, machine.ClockRate) is { } rate) Inject(now, InputEvent.RateChange(rate));
             if (log is not null && log.WantsHash(now))
             {
@@ -261,6 +272,7 @@ public sealed class LiveLoop(Machine machine, InputQueue inputs, LiveSettings se
             TellFailures(now);
             log?.Boundary(machine.Position, false);
             now = machine.Position;
+            if (machine.WaitsForDisk) return now;
         }
         while (inputs.TryPeek(out InputEvent input))
         {
@@ -295,6 +307,7 @@ public sealed class LiveLoop(Machine machine, InputQueue inputs, LiveSettings se
 
     private void TellFailures(Position at)
     {
+        DisksRead?.Invoke();
         foreach (DiskFailure failure in machine.TakeDiskFailures()) log?.DiskFailed(at, failure);
     }
 }

@@ -87,11 +87,9 @@ public sealed class BadInputTests
     [InlineData("--boot d")]
     [InlineData("--display text")]
     [InlineData("--display vnc:127.0.0.1:5900")]
-    [InlineData("--disks shared")]
     [InlineData("--replicas 2")]
     [InlineData("--quorum 1")]
     [InlineData("--disk-reads backup")]
-    [InlineData("--fence-command true")]
     public void An_option_of_a_later_version_is_answered_by_one_sentence_that_says_what_to_use(string arguments)
     {
         string[] words = arguments.Split(' ');
@@ -103,11 +101,24 @@ public sealed class BadInputTests
         }
     }
 
+    [Theory]
+    [InlineData("--disks shared", "go with --primary or --backup")]
+    [InlineData("--primary --fence-command true", "goes with --disks shared")]
+    [InlineData("--primary --hda nbd:127.0.0.1:1/disk", "goes with --disks shared")]
+    [InlineData("--primary --disks shared --hda nbd:127.0.0.1:1/disk", "give --fence-command")]
+    [InlineData("--primary --disks other", "--disks")]
+    public void Shared_disks_are_refused_where_they_could_not_be_safe(string arguments, string sentence)
+    {
+        (int exitCode, string errors) = Parse(arguments.Split(' '));
+        Assert.Equal(2, exitCode);
+        Assert.Contains(sentence, errors);
+    }
+
     [Fact]
     public void Help_marks_what_is_not_built()
     {
         string help = Emu86Process.Run(TimeSpan.FromSeconds(60), "--help").Output;
-        foreach (string option in new[] { "bisect", "cdrom", "fda", "replicas", "quorum", "disk-reads", "fence-command" })
+        foreach (string option in new[] { "bisect", "cdrom", "fda", "replicas", "quorum", "disk-reads" })
         {
             Assert.Matches($@"(?m)^  --{option} .*\(not built yet\)$", help);
         }

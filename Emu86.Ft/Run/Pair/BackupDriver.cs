@@ -1,6 +1,7 @@
 // The backup: receives and replays in short slices, acknowledges between them, and goes live when the primary fails.
 using System.Net;
 using Emu86.Devices;
+using Emu86.Ft.Cli;
 using Emu86.Ft.Host;
 using Emu86.Ft.Host.Links;
 using Emu86.Ft.Host.Status;
@@ -23,6 +24,8 @@ internal sealed class BackupDriver : ICoreEvents
     private (ulong Lsn, Position At, UInt128 OwnHash, Position? Target)? _diverged;
     private CloneReceiver? _clone;
     private DiskHistory?[] _histories = [];
+    private SharedDisks? _shared;
+    private Hello? _hello;
     private Machine? _machine;
     private Position? _target;
     private (UInt128 Hash, Position? Missed) _ownHash;
@@ -75,14 +78,15 @@ internal sealed class BackupDriver : ICoreEvents
             return _exitCode!.Value;
         }
         using World world = _world!;
-        var primary = new PrimaryDriver(_host, _machine!, _clone!.Disks, _outputs, world, _next, Status, MarkDisks);
+        var primary = new PrimaryDriver(_host, _machine!, _clone!.Disks, _outputs, world, _next, Status, MarkDisks, _shared);
         _live = primary;
         int code = primary.Run();
-        bool isWhole = DiskErrors.Flush(_clone.Disks, _host.Report.Say) && _host.Patience is not { HasGivenUp: true };
+        bool isWhole = DiskErrors.Flush(_clone.Disks, _host.Report.Say) && SharedDisks.FinishAfter(code, _shared) && _host.Patience is not { HasGivenUp: true };
         if (!Rejoining.Follows(_host.Options, code)) PairRoles.PrintHash(_host.Options, _machine!);
         // The process may go on, as a candidate.
         _machine!.Dispose();
         _clone.Dispose();
+        _shared?.Dispose();
         return code == ExitCode.Ok && !isWhole ? ExitCode.Failure : code;
     }
 
@@ -159,13 +163,27 @@ internal sealed class BackupDriver : ICoreEvents
         // A new clone replaces what was there; the core's DiscardGuest, if it asked for one, comes first.
         Pump();
         _clone?.Dispose();
-        _clone = new CloneReceiver(_host.Options, hello, _host.Protocol, link, Build);
+        _hello = hello;
+        _shared?.Dispose();
+        _shared = null;
+        // A shared disk has no copy that would have to be brought up.
+        _clone = new CloneReceiver(_host.Options.SharedDisks ? _host.Options with { Disks = new DiskOption?[4] } : _host.Options, hello, _host.Protocol, link, Build);
         _evidence.Clear();
     }
 
     private Machine Build(MachineConfig config)
     {
         _outputs.Drain(_ => { });
+        if (SharedDisks.AreIn(_hello!.Machine) != _host.Options.SharedDisks && config.DriveSectors.Any(s => s != 0))
+        {
+            throw new HostException($"the primary's disks are {(_host.Options.SharedDisks ? "replicated" : "shared")}: give both sides the same --disks");
+        }
+        if (_host.Options.SharedDisks)
+        {
+            _histories = [];
+            _shared = SharedDisks.Follow(_host.Options, _hello.Machine, config, _outputs, _host.Report.Say);
+            return MachineBuilder.Build(config, PatientDisk.Over(_shared.Stores, _host.Patience), _outputs, _host.Options.Engine);
+        }
         _histories = [.. _clone!.Disks.Select(d => d is null ? null : _evidence.Keep(d))];
         return MachineBuilder.Build(config, PatientDisk.Over(_histories, _host.Patience), _outputs, _host.Options.Engine);
     }
@@ -231,6 +249,7 @@ internal sealed class BackupDriver : ICoreEvents
     {
         switch (action.Kind)
         {
+            case ActionKind.Inject when _shared is not null && SharedRead.Is(action.Input!): _shared.Give(action.Input!); break;
             case ActionKind.Inject:
                 _machine!.Inject(action.Input!);
                 DiskFailed();
@@ -242,8 +261,11 @@ internal sealed class BackupDriver : ICoreEvents
             case ActionKind.WriteEvidence: _diverged = (action.Number, action.Position, _ownHash.Hash, _ownHash.Missed); break;
             case ActionKind.TakeOverWorld:
                 _outage.Executed(Now);
+                // Nothing of the guest may be said before its disk is this side's.
+                _shared?.GoLive(new FenceRequest(_host.Options.Name, _core.TakeOver.Epoch), WaitsOn);
                 _world = World.TakeOver(_host.Options, _host.Queue, _host.Report, _machine!.Config.Mac, _core.TakeOver.Epoch);
                 break;
+            case ActionKind.Release when action.Output!.Kind == OutputKind.DiskWrite: _shared!.Adopt(action.Output, action.Number); break;
             case ActionKind.Release: _world!.Outputs.Emit(action.Output!); break;
             case ActionKind.SendHeartbeat: _host.Heartbeats.Publish((HeartbeatMessage)action.Message!); break;
             case ActionKind.CloseListener: _host.CloseListener(); break;
@@ -282,7 +304,14 @@ internal sealed class BackupDriver : ICoreEvents
     private bool DiskFailed()
     {
         if (_machine!.TakeDiskFailures() is not [var failure, ..]) return false;
+        Position? missed = _target;
         _target = null;
+        if (_shared is { HasStrayed: true })
+        {
+            _ownHash = (_machine.StateHash(), missed);
+            _core.CannotFollow(Now);
+            return true;
+        }
         _core.GiveUp(Now, $"this backup's disk failed: {DiskErrors.Reason(failure.Drive, _clone!.Disks[failure.Drive])}");
         return true;
     }
@@ -305,7 +334,7 @@ internal sealed class BackupDriver : ICoreEvents
             _machine = _clone!.Load();
             _machine.ScrubPages = Scrubbing.PagesPerHash(_host.Options, _machine.Config);
             hash = _machine.StateHash();
-            _evidence.Attach(_machine, _histories, _core.ExecutedLsn, hash);
+            _evidence.Attach(_machine, _histories, _core.ExecutedLsn, hash, _shared is null ? null : "the machine's disks are shared, and what the guest read of them is not kept");
             _clone.MarkCurrent();
         }
         catch (HostException e)
@@ -325,6 +354,8 @@ internal sealed class BackupDriver : ICoreEvents
         _machine = null;
         _clone?.Dispose();
         _clone = null;
+        _shared?.Dispose();
+        _shared = null;
         _outputs.Drain(_ => { });
     }
 
@@ -358,8 +389,15 @@ internal sealed class BackupDriver : ICoreEvents
             Epoch = epoch,
             Position = state.Position,
             OutputOrdinal = state.OutputOrdinal,
+            UndurableWrite = state.UndurableWrite,
             OwnDisks = DiskCopies.Names(_host.Options),
         };
+    }
+
+    private bool WaitsOn()
+    {
+        _host.Turn();
+        return !_host.IsStopping;
     }
 
     private void MarkDisks(ulong epoch) => _clone!.MarkLive(epoch);

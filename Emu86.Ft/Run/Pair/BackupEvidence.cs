@@ -22,6 +22,7 @@ public sealed class BackupEvidence(string directory, string guest, long bytesMax
     private KeptState? _state;
     private DiskHistory?[] _disks = [];
     private (Position At, ulong Lsn, UInt128 Hash) _agreed;
+    private string? _problem;
 
     /// <summary>A view of a drive that keeps what a replay will need of it. For the machine that is attached next.</summary>
     public DiskHistory Keep(IBlockStore disk) => new(disk, _budget);
@@ -31,9 +32,11 @@ public sealed class BackupEvidence(string directory, string guest, long bytesMax
     /// <param name="disks">Its drives.</param>
     /// <param name="lsn">The last log record that its state contains.</param>
     /// <param name="hash">Of its state.</param>
-    public void Attach(Machine machine, DiskHistory?[] disks, ulong lsn, UInt128 hash)
+    /// <param name="problem">Why a replay would not find what it needs; null when it would.</param>
+    public void Attach(Machine machine, DiskHistory?[] disks, ulong lsn, UInt128 hash, string? problem = null)
     {
         _state?.Dispose();
+        _problem = problem;
         (_machine, _disks, _state) = (machine, disks, new KeptState(machine, _budget));
         Agreed(lsn, hash);
     }
@@ -92,7 +95,8 @@ public sealed class BackupEvidence(string directory, string guest, long bytesMax
         IReadOnlyList<uint> damaged = machine.FindDamagedPages();
         if ((damagedPage ?? machine.TakeDamagedPage()) is { } found && !damaged.Contains(found)) damaged = [found, .. damaged];
         if (damaged.Count > 0) what = $"memory of this host changed without being written, at {UnitHashes.Pages(damaged)}{(damagedPage is null ? $"; {what}" : "")}";
-        string problem = damaged.Count > 0 ? "the state at the last equal position cannot be put together again, because memory of the backup's host was damaged"
+        string problem = _problem is not null ? _problem
+            : damaged.Count > 0 ? "the state at the last equal position cannot be put together again, because memory of the backup's host was damaged"
             : _budget.IsPassed || _missingUpTo > _agreed.Lsn ? $"more than {bytesMax} bytes (--evidence-memory) were changed or received since the last equal position"
             : "";
         var evidence = new RecordingEvidenceMessage("backup", epoch, _agreed.At, machine.Position, what, ownHash, problem);

@@ -227,7 +227,7 @@ internal static class DiskCopies
     /// <summary>What the arbiter knows a copy by: host and path.</summary>
     public static string Name(string image) => $"{Environment.MachineName}:{Path.GetFullPath(image)}";
 
-    public static string[] Names(RunOptions options) => [.. options.Disks.Where(d => d is { IsWritableFile: true }).Select(d => Name(d!.Path))];
+    public static string[] Names(RunOptions options) => options.SharedDisks ? [] : [.. options.Disks.Where(d => d is { IsWritableFile: true }).Select(d => Name(d!.Path))];
 }
 
 /// <summary>What two sides compare of their machines.</summary>

@@ -14,11 +14,9 @@ public sealed class GatedOutputs : IOutputSink
 
     public bool IsEmpty => _collected.Count == 0;
 
-    public static bool IsGated(OutputKind kind) => kind is OutputKind.Frame or OutputKind.SerialByte or OutputKind.PowerOff or OutputKind.GuestExit;
-
     public void Emit(Output output)
     {
-        if (IsGated(output.Kind)) _collected.Add(output);
+        if (output.IsGated) _collected.Add(output);
         else Views?.Emit(output);
     }
 

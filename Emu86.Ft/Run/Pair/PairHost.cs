@@ -120,9 +120,13 @@ internal sealed class PairHost : IDisposable
     /// <summary>How often the protocol wants to be called, at least.</summary>
     public TimeSpan TurnEvery => TimeSpan.FromMicroseconds(Math.Min(4_000, Protocol.HeartbeatUs / 4));
 
+    /// <summary>The run was asked to end.</summary>
+    public volatile bool IsStopping;
+
     /// <summary>SIGTERM or Ctrl-C. From any thread.</summary>
     public void StopAsked()
     {
+        IsStopping = true;
         Patience?.End();
         Queue.Post(() => Events!.StopAsked());
     }

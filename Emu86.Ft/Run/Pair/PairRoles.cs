@@ -13,29 +13,31 @@ public static class PairRoles
     public static int RunPrimary(RunOptions options)
     {
         using var host = new PairHost(options, isBackup: false);
-        (PrimaryDisks disks, IReadOnlyList<DiskIdentity> ids) = PrimaryDisks.Open(options, host);
-        using PrimaryDisks closed = disks;
         var gate = new GatedOutputs();
+        using SharedDisks? shared = options.SharedDisks ? SharedDisks.Open(options, gate, host.Report.Say) : null;
+        (PrimaryDisks disks, IReadOnlyList<DiskIdentity> ids) = PrimaryDisks.Open(shared is null ? options : options with { Disks = new DiskOption?[4] }, host);
+        using PrimaryDisks closed = disks;
+        IReadOnlyList<IBlockStore?> stores = shared?.Stores ?? disks.Stores;
         SnapshotFile? snapshot = options.Restore is { } file ? SnapshotFile.Read(file) : null;
-        MachineConfig config = snapshot?.ConfigFor(disks.Stores) ?? MachineBuilder.Configure(options, disks.Stores);
+        MachineConfig config = snapshot?.ConfigFor(stores) ?? MachineBuilder.Configure(options, stores);
         using World world = World.Open(options, host.Queue, host.Report);
-        using Machine machine = MachineBuilder.Build(config, PatientDisk.Over(disks.Stores, host.Patience), gate, options.Engine);
+        using Machine machine = MachineBuilder.Build(config, PatientDisk.Over(stores, host.Patience), gate, options.Engine);
         snapshot?.RestoreTo(machine);
         SnapshotFile.CheckOptions(options, machine);
         var start = new PrimaryStart
         {
             Self = host.Self,
             Address = host.Owner.Address,
-            Machine = new MachineIdentity(options.Name, Guid.NewGuid(), Identities.ConfigurationHash(config, host.Protocol), host.ArbiterIdentity, ids),
+            Machine = new MachineIdentity(options.Name, Guid.NewGuid(), Identities.ConfigurationHash(config, host.Protocol), host.ArbiterIdentity, shared?.Ids ?? ids),
             Position = machine.Position,
             OwnDisks = DiskCopies.Names(options),
         };
-        var driver = new PrimaryDriver(host, machine, disks.Stores, gate, world, start, new StatusBoard(), disks.MarkLive);
+        var driver = new PrimaryDriver(host, machine, disks.Stores, gate, world, start, new StatusBoard(), disks.MarkLive, shared);
         using StatusServer? status = options.Status is { } at ? new StatusServer(at, host.Tls, host.Report.Say, () => driver.Status.View with { DiskProblem = host.Patience?.Problem }, o => driver.Control.Do(o)) : null;
         using var signals = new Signals(host.StopAsked);
         world.Start();
         int code = driver.Run();
-        bool isWhole = DiskErrors.Flush(disks.Stores, host.Report.Say) && host.Patience is not { HasGivenUp: true };
+        bool isWhole = DiskErrors.Flush(disks.Stores, host.Report.Say) && SharedDisks.FinishAfter(code, shared) && host.Patience is not { HasGivenUp: true };
         if (options is { SaveSnapshot: { } save, SaveSnapshotAt: null } && code != ExitCode.HaltedByOther && host.Patience is not { HasGivenUp: true }) SnapshotFile.Write("--save-snapshot", save, machine);
         if (!Rejoining.Follows(options, code)) PrintHash(options, machine);
         return code == ExitCode.Ok && !isWhole ? ExitCode.Failure : code;

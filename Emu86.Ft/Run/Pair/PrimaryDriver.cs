@@ -19,6 +19,7 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
     private readonly Machine _machine;
     private readonly SnapshotDisk?[] _disks;
     private readonly GatedOutputs _outputs;
+    private readonly SharedDisks? _shared;
     private readonly World _world;
     private readonly List<Peer> _candidates;
     private readonly PrimaryCore _core;
@@ -49,8 +50,11 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
     /// <param name="start">What the core begins with; candidates and heartbeat key are filled in here.</param>
     /// <param name="status">What is published about this side.</param>
     /// <param name="epochWon">Told of every epoch that is won, before the guest runs in it.</param>
-    public PrimaryDriver(PairHost host, Machine machine, SnapshotDisk?[] disks, GatedOutputs outputs, World world, PrimaryStart start, StatusBoard status, Action<ulong> epochWon)
+    /// <param name="shared">The machine's drives where they are shared; <paramref name="disks"/> has none then.</param>
+    public PrimaryDriver(PairHost host, Machine machine, SnapshotDisk?[] disks, GatedOutputs outputs, World world, PrimaryStart start, StatusBoard status, Action<ulong> epochWon, SharedDisks? shared = null)
     {
+        _shared = shared;
+        if (shared is not null) shared.Durable = ordinal => host.Queue.Post(() => Durable(ordinal));
         Status = status;
         (_host, _machine, _disks, _outputs, _world, _epochWon) = (host, machine, disks, outputs, world, epochWon);
         _candidates = [.. host.Addresses.Candidates];
@@ -74,6 +78,7 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
         _loop = new LiveLoop(machine, host.Queue, settings, this, this)
         {
             DebtDropped = t => host.Report.Say($"the host stood still for {t.TotalSeconds:F1} s; the guest does not catch up"),
+            DisksRead = shared is null ? null : LogReads,
             Waited = host.Patience is null ? null : host.Patience.TakeWaited,
         };
         if (host.Options is { SaveSnapshot: { } file, SaveSnapshotAt: { } at }) _loop.At.Add(at, () => SaveSnapshot(file));
@@ -140,10 +145,11 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
 
     private void Failed(DiskFailure failure)
     {
-        string reason = DiskErrors.Reason(failure.Drive, _disks[failure.Drive]);
-        if (!GiveUp(reason))
+        IBlockStore? disk = _shared is null ? _disks[failure.Drive] : _shared.Stores[failure.Drive];
+        // There is one image: the other side could not do it either.
+        if (_shared is not null || !GiveUp(DiskErrors.Reason(failure.Drive, disk)))
         {
-            _host.Report.SayOnce(DiskErrors.Sentence(failure, _disks[failure.Drive]));
+            _host.Report.SayOnce(DiskErrors.Sentence(failure, disk));
             _core.Input(Now, failure.AsInput());
         }
     }
@@ -164,7 +170,7 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
             _core.Produced(output);
             Status.Delays.Made();
         });
-        _core.Ran(Now, at, idle);
+        _core.Ran(Now, at, idle, mayHash: !_machine.WaitsForDisk);
         Pump();
     }
 
@@ -339,7 +345,8 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
             case ActionKind.AbortClone: EndClone(); break;
             case ActionKind.Release:
                 Status.Delays.Left();
-                _world.Outputs.Emit(action.Output!);
+                if (action.Output!.Kind == OutputKind.DiskWrite) _shared!.Release(action.Output, action.Number);
+                else _world.Outputs.Emit(action.Output);
                 _hasReleased = true;
                 break;
             case ActionKind.SendHeartbeat: _heartbeats[action.Link].Publish((HeartbeatMessage)action.Message!); break;
@@ -372,6 +379,19 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
         });
     }
 
+    // Stamped with the boundary from which they were executed: before the frontier that lets the backup do so.
+    private void LogReads()
+    {
+        if (_shared is null) return;
+        foreach (SharedRead read in _shared.TakeReads()) _core.Input(Now, read.AsInput());
+    }
+
+    private void Durable(ulong ordinal)
+    {
+        _core.DiskWritesDurable(ordinal);
+        Pump();
+    }
+
     private bool GiveUp(string why)
     {
         if (!_core.GiveUp(Now, why)) return false;
@@ -382,6 +402,7 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
     private void TakeStateHash(Position at)
     {
         _machine.Settle();
+        LogReads();
         foreach (DiskFailure failure in _machine.TakeDiskFailures()) Failed(failure);
         if (_givesUp) return;
         UInt128 hash = _machine.StateHash();
@@ -413,9 +434,10 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
     // The guest stands still only while its devices are saved: its memory is kept where it writes on, and streamed meanwhile.
     private void Freeze(CloneSender clone)
     {
-        if (clone.Rehearse() || !clone.IsReady) return;
+        if (clone.Rehearse() || !clone.IsReady || _machine.WaitsForDisk) return;
         long began = Now;
         _machine.Settle();
+        LogReads();
         foreach (DiskFailure failure in _machine.TakeDiskFailures()) _host.Report.SayOnce(DiskErrors.Sentence(failure, _disks[failure.Drive]));
         // What the machine put out while it settled for the snapshot belongs before it.
         Boundary(_machine.Position, idle: false);

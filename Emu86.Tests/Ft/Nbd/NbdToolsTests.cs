@@ -1,6 +1,4 @@
 // Other people's NBD servers: nbd-server and qemu-nbd, with an image in a file.
-using System.Diagnostics;
-using System.Net.Sockets;
 using Emu86.Devices;
 using Emu86.Ft.Cli;
 using Emu86.Ft.Host;
@@ -16,7 +14,7 @@ public sealed class NbdToolsTests : IDisposable
 
     private readonly TemporaryFolder _folder = new();
     private readonly int _port = PairProcess.FreePort();
-    private Process? _server;
+    private NbdTool? _server;
 
     private NbdAddress Address => new(new Endpoint("127.0.0.1", _port), "disk");
 
@@ -78,60 +76,11 @@ public sealed class NbdToolsTests : IDisposable
         }
     }
 
-    private void Start(string program, string image, bool readOnly = false)
-    {
-        string[] places = (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':');
-        Skip.IfNot(places.Any(p => File.Exists(Path.Combine(p, program))), $"needs {program}: apt-get install {(program == "qemu-nbd" ? "qemu-utils" : program)}");
-        string settings = $"""
-            [generic]
-            listenaddr = 127.0.0.1
-            port = {_port}
-            [disk]
-            exportname = {image}
-            readonly = {(readOnly ? "true" : "false")}
-            flush = true
+    private void Start(string program, string image, bool readOnly = false) => _server = NbdTool.Start(program, image, _folder, _port, readOnly);
 
-            """;
-        string[] arguments = program == "qemu-nbd"
-            ? ["-f", "raw", "-b", "127.0.0.1", "-p", $"{_port}", "-x", "disk", "-t", "-e", "4", .. readOnly ? ["-r"] : Array.Empty<string>(), image]
-            : ["-C", _folder.Write("nbd.conf", System.Text.Encoding.ASCII.GetBytes(settings)), "-p", PidFile];
-        var start = new ProcessStartInfo(program) { RedirectStandardError = true, RedirectStandardOutput = true };
-        foreach (string argument in arguments) start.ArgumentList.Add(argument);
-        File.Delete(PidFile);
-        Process started = Process.Start(start)!;
-        started.OutputDataReceived += (_, _) => { };
-        started.ErrorDataReceived += (_, _) => { };
-        started.BeginOutputReadLine();
-        started.BeginErrorReadLine();
-        Assert.True(SpinWait.SpinUntil(Listens, 10_000), $"{program} should listen");
-        // One goes on in the background, and says as what.
-        if (program == "nbd-server") Assert.True(SpinWait.SpinUntil(() => File.Exists(PidFile) && File.ReadAllText(PidFile).EndsWith('\n'), 10_000), "it should write its number");
-        _server = program == "nbd-server" ? Process.GetProcessById(int.Parse(File.ReadAllText(PidFile))) : started;
-    }
-
-    private string PidFile => _folder["nbd.pid"];
-
-    // It may have one process for each client, which would go on serving.
     private void Kill()
     {
-        if (_server is null) return;
-        _server.Kill(entireProcessTree: true);
-        Assert.True(SpinWait.SpinUntil(() => !Listens(), 10_000), "it should be gone");
-        _server.Dispose();
+        _server?.Dispose();
         _server = null;
-    }
-
-    private bool Listens()
-    {
-        try
-        {
-            using var probe = new TcpClient("127.0.0.1", _port);
-            return true;
-        }
-        catch (SocketException)
-        {
-            Thread.Sleep(20);
-            return false;
-        }
     }
 }
