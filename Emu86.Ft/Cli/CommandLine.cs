@@ -86,6 +86,7 @@ public static class CommandLine
     private static readonly Option<string> EvidenceMemory = Text("Replication", "--evidence-memory", "SIZE", "Backup: what is kept to replay a divergence (default 64M)");
     private static readonly Option<string> StateDir = Text("Replication", "--state-dir", "DIR", "Arbiter file, evidence, locks (default: per user)");
     private static readonly Option<string> TlsCert = Text("Replication", "--tls-cert", "FILE", "Certificate of this side (PEM); TLS is required beyond loopback");
+    private static readonly Option<ulong?> Replicas = Number("Replication", "--replicas", "N", "Backups at a time; each acknowledges every output (default 1); the same on all hosts");
     private static readonly Option<string> TlsKey = Text("Replication", "--tls-key", "FILE", "Key of the certificate (PEM)");
     private static readonly Option<string> TlsCa = Text("Replication", "--tls-ca", "FILE", "Authorities whose certificates are believed (PEM)");
     private static readonly Option<string> LogFormat = Text("Replication", "--log-format", "FORMAT", "text or json (default text)");
@@ -96,8 +97,7 @@ public static class CommandLine
         Later("Roles", "--bisect", "FILE", "Find the first differing instruction of a divergence", "narrow it down with --replay FILE --until COUNT --print-hash");
         Later("Machine", "--cdrom", "PATH", "CD-ROM drive", "attach the image read-only as a disk: --hdb PATH,readonly");
         Later("Machine", "--fda", "PATH", "Floppy drive", "boot from a disk image (--hda) or a kernel (--kernel)");
-        Later("Replication", "--replicas", "N", "Number of backups at a time", "leave it out: there is one backup at a time, and --backups may name several candidates");
-        Later("Replication", "--quorum", "N", "Backups that must acknowledge an output", "leave it out: the one backup acknowledges every output");
+        Later("Replication", "--quorum", "N", "Backups that must acknowledge an output", "leave it out: all backups acknowledge every output");
         Later("Replication", "--disk-reads", "SIDE", "primary or backup: who reads a shared disk", "leave it out: each side reads its own image");
     }
 
@@ -194,6 +194,7 @@ public static class CommandLine
             Backups = [.. (p.GetValue(Backups) ?? "127.0.0.1:8686").Split(',').Select(b => Values.Endpoint("--backups", b))],
             Arbiter = p.GetValue(Arbiter) is { } arbiter ? Values.Arbiter(arbiter) : null,
             Rejoin = p.GetValue(Rejoin),
+            Replicas = p.GetValue(Replicas) is { } replicas ? replicas is >= 1 and <= RunOptions.ReplicasMax ? (int)replicas : throw new UsageException($"--replicas takes 1 to {RunOptions.ReplicasMax}") : 1,
             HeartbeatMs = Milliseconds(p, Heartbeat, 20),
             FailureTimeoutMs = Milliseconds(p, FailureTimeout, 200),
             MaxLagMs = Milliseconds(p, MaxLag, 1000),
@@ -235,6 +236,7 @@ public static class CommandLine
         if (options.Tls is not null && options.Role is Role.Replay or Role.Demo or Role.Switch or Role.MakeCerts) throw new UsageException("--tls-cert, --tls-key and --tls-ca go with a role that has a status port or a partner");
         options = Snapshots(options, p.GetValue(SaveSnapshot));
         if (p.GetValue(Cluster) is { } cluster) options = Values.Cluster(options, cluster, isNamed: p.GetValue(Name) is not null, isListed: p.GetValue(Backups) is not null);
+        if (p.GetValue(Replicas) is not null && options.Role is not (Role.Primary or Role.Backup)) throw new UsageException("--replicas goes with --primary or --backup");
         if (options.Rejoin && options.Role is not (Role.Primary or Role.Backup)) throw new UsageException("--rejoin and --cluster go with --primary or --backup");
         if (p.GetValue(Mac) is { } mac) options = options with { Mac = Values.Mac(mac) };
         if (p.GetValue(Net) is { } net) options = Values.Net(options, net);

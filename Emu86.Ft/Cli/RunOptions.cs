@@ -146,6 +146,11 @@ public sealed record RunOptions
     /// <summary>A side that lost becomes a candidate instead of ending.</summary>
     public bool Rejoin { get; init; }
 
+    public const int ReplicasMax = 8;
+
+    /// <summary>How many backups the live side wants.</summary>
+    public int Replicas { get; init; } = 1;
+
     public int HeartbeatMs { get; init; } = 20;
     public int FailureTimeoutMs { get; init; } = 200;
     public int MaxLagMs { get; init; } = 1000;

@@ -38,6 +38,9 @@ public sealed record BackupStart
 
     public string Address { get; init; } = "";
 
+    /// <summary>Where other backups reach it.</summary>
+    public string Listen { get; init; } = "";
+
     /// <summary>The guest's name that this candidate serves.</summary>
     public required string Name { get; init; }
 
@@ -70,7 +73,7 @@ public sealed class BackupCore
     private int _connection;
     private Hello? _session;
     private CloneEndMessage? _cloneEnd;
-    private ulong _armedEpoch;
+    private ArmedRecord? _armed;
     private bool _ending;
     private ulong _undurableWrite;
     private ReadOnlyMemory<byte> _unitHashes;
@@ -100,8 +103,11 @@ public sealed class BackupCore
     /// <summary>The key that authenticates this session's heartbeats; null without a session.</summary>
     public ReadOnlyMemory<byte>? HeartbeatKey => _session?.HeartbeatKey;
 
+    /// <summary>Epoch of the session, or the later one of which the log told.</summary>
+    public ulong Epoch => _armed?.Epoch ?? _session?.Epoch ?? 0;
+
     /// <summary>After BecomePrimary.</summary>
-    public TakeOver TakeOver => new(_session!.Machine, _armedEpoch + 1, _replay.Position, _replay.OutputOrdinal, _undurableWrite);
+    public TakeOver TakeOver => new(_session!.Machine, _armed!.Epoch + 1, _replay.Position, _replay.OutputOrdinal, _undurableWrite);
 
     private bool InSession => Phase is BackupPhase.Cloning or BackupPhase.Loading or BackupPhase.Replaying or BackupPhase.Armed;
 
@@ -233,11 +239,17 @@ public sealed class BackupCore
         if (answer.Verdict == ArbiterVerdict.Done)
         {
             Phase = BackupPhase.GoingLive;
-            Report($"won epoch {_armedEpoch + 1}");
+            Report($"won epoch {_armed!.Epoch + 1}");
             _replay.DiscardAfterLastFrontier();
             Advance();
         }
         else if (answer.Current?.State == GuestState.Off) Exit(0, "the guest was ended on the primary");
+        else if (answer.Current is { } now && now.Epoch > _armed!.Epoch && now.Members.Any(IsThis))
+        {
+            // The primary won an epoch with fewer members, and died before the log could say so.
+            _armed = new(now.Epoch, now.Quorum, now.Members);
+            AskForNextEpoch();
+        }
         else Superseded($"epoch {answer.Current?.Epoch ?? 0} belongs to another");
     }
 
@@ -273,10 +285,10 @@ public sealed class BackupCore
         string? no = Phase switch
         {
             BackupPhase.Claiming or BackupPhase.GoingLive => "this backup is going live",
-            _ when hello.Resume => !InSession || Phase == BackupPhase.Cloning || hello.SessionId != _session!.SessionId || hello.Epoch != _session.Epoch
+            _ when hello.Resume => !InSession || Phase == BackupPhase.Cloning || hello.SessionId != _session!.SessionId || hello.Epoch < Epoch
                 ? $"this backup has no part of the session {hello.SessionId}"
                 : hello.Machine.RefuseResume(_session.Machine),
-            BackupPhase.Armed when hello.Epoch <= _armedEpoch => $"this backup is armed under epoch {_armedEpoch}",
+            BackupPhase.Armed when hello.Epoch <= Epoch => $"this backup is armed under epoch {Epoch}",
             _ when _ending => "this backup ends with its guest",
             _ => hello.Machine.RefuseClone(_start.Name, _start.ArbiterIdentity),
         };
@@ -305,7 +317,7 @@ public sealed class BackupCore
         }
         _connection = connection;
         _lastHeardUs = _nowUs;
-        Send(new WelcomeMessage(hello.SessionId, hello.Resume ? _replay.ReceivedLsn : 0, _start.Self));
+        Send(new WelcomeMessage(hello.SessionId, hello.Resume ? _replay.ReceivedLsn : 0, _start.Self, _start.Listen));
     }
 
     private void Record(LogRecord record)
@@ -328,10 +340,12 @@ public sealed class BackupCore
                 _echoSentUs = Math.Max(_echoSentUs, frontier.SentUs);
                 Acknowledge();
                 break;
-            case ArmedRecord armed when armed.Epoch == _session!.Epoch && Phase == BackupPhase.Replaying:
+            case ArmedRecord armed when armed.Epoch >= Epoch && Phase is BackupPhase.Replaying or BackupPhase.Armed && !_ending:
+                // Another one's arming, or loss, is told to all.
+                if (!armed.Members.Any(IsThis)) break;
+                _armed = armed;
+                if (Phase == BackupPhase.Replaying) Report($"armed under epoch {armed.Epoch}");
                 Phase = BackupPhase.Armed;
-                _armedEpoch = armed.Epoch;
-                Report($"armed under epoch {armed.Epoch}");
                 Acknowledge();
                 break;
             case ArmedRecord: Break("the primary armed this backup out of place"); return;
@@ -381,7 +395,7 @@ public sealed class BackupCore
             Actions.Add(new(ActionKind.Release) { Output = kept.Output, Number = kept.Ordinal });
         }
         Actions.Add(new(ActionKind.CloseListener));
-        Actions.Add(new(ActionKind.BecomePrimary) { Number = _armedEpoch + 1, Position = _replay.Position });
+        Actions.Add(new(ActionKind.BecomePrimary) { Number = _armed!.Epoch + 1, Position = _replay.Position });
     }
 
     private void Claim(string reason)
@@ -389,12 +403,19 @@ public sealed class BackupCore
         Report($"going live: {reason}");
         Disconnect();
         Phase = BackupPhase.Claiming;
-        _arbiter.Ask(ArbiterRequestKind.Claim, _armedEpoch, new(_armedEpoch + 1, _start.Self, _start.Address, GuestState.Live, [], _start.OwnDisks));
+        AskForNextEpoch();
     }
 
+    private void AskForNextEpoch() =>
+        _arbiter.Ask(ArbiterRequestKind.Claim, _armed!.Epoch, new(_armed.Epoch + 1, _start.Self, _start.Address, GuestState.Live, [], _start.OwnDisks));
+
+    private bool IsThis(ArbiterMember member) => member.Id == _start.Self && member.Session == _session!.SessionId;
+
+    // One of several backups is needed by the one that went live.
     private void Superseded(string why)
     {
-        if (_start.Rejoin) Forget($"halted, {why}");
+        if (_armed is { Members.Count: > 1 }) Forget($"{why}; this side becomes a candidate again");
+        else if (_start.Rejoin) Forget($"halted, {why}");
         else Exit(3, $"halted, {why}");
     }
 
@@ -405,6 +426,7 @@ public sealed class BackupCore
         Actions.Add(new(ActionKind.DiscardGuest));
         _replay.Clear();
         _session = null;
+        _armed = null;
         _cloneEnd = null;
         _arbiter.Cancel();
         _reportedExecuted = 0;

@@ -242,7 +242,7 @@ internal sealed class BackupLink(PrimaryCore core, ProtocolOptions options, Prim
         _state = LinkState.Up;
         if (Phase == PrimaryPhase.Offering)
         {
-            Backup = welcome.Backup;
+            (Backup, Address) = (welcome.Backup, welcome.Address);
             Phase = PrimaryPhase.Cloning;
             core.Actions.Add(new(ActionKind.BeginClone) { Connection = _connection });
             return;

@@ -20,7 +20,7 @@ internal sealed class Membership(PrimaryCore core, PrimaryStart start)
     public ArbiterValue Value(ulong epoch, GuestState state, IReadOnlyList<ArbiterMember> members) =>
         new(epoch, start.Self, start.Address, state, members, start.OwnDisks)
         {
-            Quorum = Math.Min(start.Quorum, members.Count),
+            Quorum = members.Count,
             Configuration = _configuration + 1,
         };
 

@@ -12,8 +12,8 @@ public sealed class ProtocolException(string message) : Exception(message);
 /// <summary>Turns messages into payloads and back.</summary>
 public static class MessageCodec
 {
-    /// <summary>Raised for a message when its layout changes; a reader knows only this one.</summary>
-    private const int LayoutVersion = 1;
+    /// <summary>Raised for a message when its layout changes; a reader knows only the last one.</summary>
+    private static int LayoutOf(MessageType type) => type is MessageType.Welcome or MessageType.Armed ? 2 : 1;
 
     private const int NameCharsMax = 4096;
 
@@ -30,7 +30,7 @@ public static class MessageCodec
                 w.Write(m.Resume);
                 w.Write(m.HeartbeatKey.Span);
                 break;
-            case WelcomeMessage m: Begin(ref w, 3); w.Write(m.SessionId); w.Write(m.ReceivedLsn); w.Write(m.Backup.ToByteArray()); break;
+            case WelcomeMessage m: Begin(ref w, 4, LayoutOf(m.Type)); w.Write(m.SessionId); w.Write(m.ReceivedLsn); w.Write(m.Backup.ToByteArray()); w.Write(m.Address); break;
             case RefusedMessage m: Begin(ref w, 1); w.Write(m.Sentence); break;
             case CloneBeginMessage m: Begin(ref w, 3); w.Write(m.Configuration.Span); w.Write(m.HeaderBytes); Numbers(ref w, m.DiskSectors); break;
             case CloneStateMessage m: Begin(ref w, 2); w.Write(m.Offset); w.Write(m.Data.Span); break;
@@ -55,7 +55,18 @@ public static class MessageCodec
                 break;
             case FrontierRecord m: Begin(ref w, 6); At(ref w, m.Position); w.Write(m.ReleasedUpTo); w.Write(m.DurableUpTo); w.Write(m.SentUs); w.Write(m.ProducedUpTo); break;
             case StateHashRecord m: Begin(ref w, 4); At(ref w, m.Position); Hash(ref w, m.Hash); w.Write(m.Units.Span); break;
-            case ArmedRecord m: Begin(ref w, 1); w.Write(m.Epoch); break;
+            case ArmedRecord m:
+                Begin(ref w, 3, LayoutOf(m.Type));
+                w.Write(m.Epoch);
+                w.Write(m.Quorum);
+                w.WriteArrayHeader(3 * m.Members.Count);
+                foreach (ArbiterMember member in m.Members)
+                {
+                    w.Write(member.Id.ToByteArray());
+                    w.Write(member.Address);
+                    w.Write(member.Session);
+                }
+                break;
             case EpochRecord m: Begin(ref w, 3); At(ref w, m.Position); w.Write(m.Epoch); break;
             case HandOverRecord m: Begin(ref w, 2); At(ref w, m.Position); break;
             case EndedRecord m: Begin(ref w, 4); At(ref w, m.Position); w.Write((byte)m.Reason); w.Write(m.ExitValue); break;
@@ -102,7 +113,7 @@ public static class MessageCodec
     private static Message ReadFields(MessageType type, ref MessagePackReader r) => type switch
     {
         MessageType.Hello => new HelloMessage(new(Identity(ref r, type, 9), r.ReadUInt64(), r.ReadUInt64(), r.ReadBoolean(), Bytes(ref r))),
-        MessageType.Welcome => new WelcomeMessage(First(ref r, type, 3).ReadUInt64(), r.ReadUInt64(), Id(ref r)),
+        MessageType.Welcome => new WelcomeMessage(First(ref r, type, 4).ReadUInt64(), r.ReadUInt64(), Id(ref r), Text(ref r)),
         MessageType.Refused => new RefusedMessage(Text(ref First(ref r, type, 1))),
         MessageType.CloneBegin => new CloneBeginMessage(Bytes(ref First(ref r, type, 3)), r.ReadUInt64(), Numbers(ref r)),
         MessageType.CloneState => new CloneStateMessage(First(ref r, type, 2).ReadUInt64(), Bytes(ref r)),
@@ -119,7 +130,7 @@ public static class MessageCodec
         MessageType.Input => new InputRecord(At(ref First(ref r, type, 7)), Input(ref r)),
         MessageType.Frontier => new FrontierRecord(At(ref First(ref r, type, 6)), r.ReadUInt64(), r.ReadUInt64(), r.ReadInt64(), r.ReadUInt64()),
         MessageType.StateHash => new StateHashRecord(At(ref First(ref r, type, 4)), Hash(ref r), Bytes(ref r)),
-        MessageType.Armed => new ArmedRecord(First(ref r, type, 1).ReadUInt64()),
+        MessageType.Armed => Armed(ref First(ref r, type, 3)),
         MessageType.Epoch => new EpochRecord(At(ref First(ref r, type, 3)), r.ReadUInt64()),
         MessageType.HandOver => new HandOverRecord(At(ref First(ref r, type, 2))),
         MessageType.Ended => new EndedRecord(At(ref First(ref r, type, 4)), (EndReason)r.ReadByte(), r.ReadUInt64()),
@@ -132,19 +143,30 @@ public static class MessageCodec
         _ => throw new ProtocolException($"a message of the unknown type {(byte)type}"),
     };
 
-    private static void Begin(ref MessagePackWriter w, int fields)
+    private static void Begin(ref MessagePackWriter w, int fields, int layout = 1)
     {
         w.WriteArrayHeader(fields + 1);
-        w.Write(LayoutVersion);
+        w.Write(layout);
     }
 
     private static ref MessagePackReader First(ref MessagePackReader r, MessageType type, int fields)
     {
         int count = r.ReadArrayHeader();
         int version = count > 0 ? r.ReadInt32() : 0;
-        if (version != LayoutVersion) throw new ProtocolException($"a {type} message has the layout version {version}; this program knows {LayoutVersion}");
+        if (version != LayoutOf(type)) throw new ProtocolException($"a {type} message has the layout version {version}; this program knows {LayoutOf(type)}");
         if (count != fields + 1) throw new ProtocolException($"a {type} message has {count - 1} fields where {fields} belong");
         return ref r;
+    }
+
+    private static ArmedRecord Armed(ref MessagePackReader r)
+    {
+        ulong epoch = r.ReadUInt64();
+        int quorum = r.ReadInt32(), fields = r.ReadArrayHeader();
+        if (fields % 3 != 0 || fields > 3 * ArmedRecord.MembersMax) throw new ProtocolException($"a list of {fields / 3} members; at most {ArmedRecord.MembersMax} are possible");
+        ArbiterMember[] members = new ArbiterMember[fields / 3];
+        for (int n = 0; n < members.Length; n++) members[n] = new(Id(ref r), Text(ref r), r.ReadUInt64());
+        if (quorum < Math.Min(1, members.Length) || quorum > members.Length) throw new ProtocolException($"a quorum of {quorum} of {members.Length} members");
+        return new(epoch, quorum, members);
     }
 
     private static void At(ref MessagePackWriter w, Position position)

@@ -91,10 +91,20 @@ public sealed class StateHashRecord(Position position, UInt128 hash, ReadOnlyMem
     public ReadOnlyMemory<byte> Units { get; } = units;
 }
 
-/// <summary>From its receipt on the backup may go live, by winning the epoch after this one.</summary>
-public sealed class ArmedRecord(ulong epoch) : LogRecord(MessageType.Armed)
+/// <summary>The members as the arbiter holds them: from its receipt on each of them may go live, by winning the epoch after this one.</summary>
+/// <param name="epoch">Under which they are.</param>
+/// <param name="quorum">So many of them have acknowledged what leaves.</param>
+/// <param name="members">With the session of each: a backup that is in another one is not meant.</param>
+public sealed class ArmedRecord(ulong epoch, int quorum, IReadOnlyList<ArbiterMember> members) : LogRecord(MessageType.Armed)
 {
+    /// <summary>Most members a record may name.</summary>
+    public const int MembersMax = 16;
+
     public ulong Epoch { get; } = epoch;
+
+    public int Quorum { get; } = quorum;
+
+    public IReadOnlyList<ArbiterMember> Members { get; } = members;
 }
 
 /// <summary>In a recording: who was live from here on, so that a failover can be found in it.</summary>
@@ -147,8 +157,11 @@ public sealed class HelloMessage(Hello hello) : Message(MessageType.Hello)
 
 /// <summary>The backup's consent: the log goes on after <paramref name="receivedLsn"/> (0: from the beginning).</summary>
 /// <param name="backup">Identity of the backup's process: what the arbiter knows it by.</param>
-public sealed class WelcomeMessage(ulong sessionId, ulong receivedLsn, Guid backup) : Message(MessageType.Welcome)
+/// <param name="address">Where other backups reach it.</param>
+public sealed class WelcomeMessage(ulong sessionId, ulong receivedLsn, Guid backup, string address) : Message(MessageType.Welcome)
 {
+    public string Address { get; } = address;
+
     public Guid Backup { get; } = backup;
 
     public ulong SessionId { get; } = sessionId;

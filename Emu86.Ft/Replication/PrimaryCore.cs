@@ -527,7 +527,7 @@ public sealed class PrimaryCore
     private void SayMembers()
     {
         Writer.AppendFrontier();
-        Writer.Append(new ArmedRecord(Epoch));
+        Writer.Append(new ArmedRecord(Epoch, Members.Quorum, Members.Current));
     }
 
     // There is no backup to hand over to any more: what it has not seen leaves, then the guest ends as without one.

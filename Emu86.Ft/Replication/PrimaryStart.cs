@@ -59,9 +59,6 @@ public sealed record PrimaryStart
     /// <summary>How many backups are wanted.</summary>
     public int Replicas { get; init; } = 1;
 
-    /// <summary>How many of them must have acknowledged before an output leaves; with fewer backups, all of them.</summary>
-    public int Quorum { get; init; } = int.MaxValue;
-
     /// <summary>0: a new guest, which wins an epoch first. Else the epoch that going live has won.</summary>
     public ulong Epoch { get; init; }
 

@@ -30,6 +30,9 @@ public sealed class BadInputTests
     [InlineData("--hda ,readonly", "--hda takes PATH")]
     [InlineData("--save-snapshot @5", "--save-snapshot takes FILE")]
     [InlineData("--save-snapshot f@20 --stop-at 10", "behind --stop-at 10")]
+    [InlineData("--primary --replicas 0", "--replicas takes 1 to 8")]
+    [InlineData("--backup --replicas 9", "--replicas takes 1 to 8")]
+    [InlineData("--replicas 2", "--replicas goes with --primary or --backup")]
     [InlineData("--until 5", "--until and --from go with --replay")]
     [InlineData("--replay f --stop-at 5", "use --until")]
     [InlineData("--switch 127.0.0.1:1 --status 127.0.0.1:2", "--status does not go with --switch")]
@@ -87,7 +90,6 @@ public sealed class BadInputTests
     [InlineData("--boot d")]
     [InlineData("--display text")]
     [InlineData("--display vnc:127.0.0.1:5900")]
-    [InlineData("--replicas 2")]
     [InlineData("--quorum 1")]
     [InlineData("--disk-reads backup")]
     public void An_option_of_a_later_version_is_answered_by_one_sentence_that_says_what_to_use(string arguments)
@@ -118,7 +120,7 @@ public sealed class BadInputTests
     public void Help_marks_what_is_not_built()
     {
         string help = Emu86Process.Run(TimeSpan.FromSeconds(60), "--help").Output;
-        foreach (string option in new[] { "bisect", "cdrom", "fda", "replicas", "quorum", "disk-reads" })
+        foreach (string option in new[] { "bisect", "cdrom", "fda", "quorum", "disk-reads" })
         {
             Assert.Matches($@"(?m)^  --{option} .*\(not built yet\)$", help);
         }

@@ -192,7 +192,7 @@ public sealed class CloneStreamTests : IDisposable
             {
                 var options = new RunOptions { Disks = [new DiskOption(_test.ImagePath, false), null, null, null], StateDir = _test._folder };
                 Receiver = new CloneReceiver(options, hello, Protocol, link, config => new Machine(config, Receiver!.Disks, new OutputList()));
-                link.Send(new WelcomeMessage(hello.SessionId, 0, Guid.NewGuid()));
+                link.Send(new WelcomeMessage(hello.SessionId, 0, Guid.NewGuid(), ""));
                 link.Flush();
                 // None of the clone's records.
                 if (_cutAfter == 0) Cut(link);

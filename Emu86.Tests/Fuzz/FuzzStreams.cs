@@ -128,7 +128,7 @@ internal static class FuzzStreams
             new FrontierRecord(At(300), 0, 0, 2, 0) { Lsn = 3 },
             new StateHashRecord(At(300), 5, default) { Lsn = 4 },
             new FrontierRecord(At(400), 1, 0, 3, 1) { Lsn = 5 },
-            new ArmedRecord(1) { Lsn = 6 },
+            new ArmedRecord(1, 1, [new(new Guid(2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0), "", 7)]) { Lsn = 6 },
             new FrontierRecord(At(500), 2, 2, 4, 2) { Lsn = 7 },
         ];
         if (handOver) messages.AddRange([new HandOverRecord(At(500)) { Lsn = 8 }, new FrontierRecord(At(500), 2, 2, 5, 2) { Lsn = 9 }]);
@@ -138,7 +138,7 @@ internal static class FuzzStreams
 
     private static Message[] ToPrimary() =>
     [
-        new WelcomeMessage(FuzzPrimary.Session, 0, new Guid(9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9)),
+        new WelcomeMessage(FuzzPrimary.Session, 0, new Guid(9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9), ""),
         new CloneLoadedMessage(""),
         new AckMessage(1, 1, FuzzPrimary.BeginUs),
         new AckMessage(2, 2, FuzzPrimary.BeginUs + 2_000),

@@ -20,7 +20,7 @@ public sealed class FrameCodecTests
     internal static Message[] Everything() =>
     [
         new HelloMessage(new(Machine, 3, 77, true, Blob)),
-        new WelcomeMessage(77, 12, new Guid(9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9)),
+        new WelcomeMessage(77, 12, new Guid(9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9), "host:1"),
         new RefusedMessage("the machine differs"),
         new CloneBeginMessage(Blob, 1ul << 40, [1, 2, ulong.MaxValue]),
         new CloneStateMessage(5, Blob),
@@ -36,7 +36,7 @@ public sealed class FrameCodecTests
         new InputRecord(At, new(InputKind.NetFrame, 2, 3, 4, Blob)) { Lsn = 1 },
         new FrontierRecord(At, 1, 2, 3, 4) { Lsn = 2 },
         new StateHashRecord(At, 99, Blob) { Lsn = 3 },
-        new ArmedRecord(3) { Lsn = 4 },
+        new ArmedRecord(3, 1, [new(Guid.Empty, "host:1", 5), new(new Guid(9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9), "", 6)]) { Lsn = 4 },
         new EpochRecord(At, 4) { Lsn = 5 },
         new HandOverRecord(At) { Lsn = 6 },
         new EndedRecord(At, EndReason.GuestExit, 21) { Lsn = 7 },
@@ -108,7 +108,7 @@ public sealed class FrameCodecTests
     [Fact]
     public void Records_out_of_order_are_refused()
     {
-        byte[] gap = Bytes([new ArmedRecord(1) { Lsn = 1 }, new ArmedRecord(1) { Lsn = 3 }]);
+        byte[] gap = Bytes([new ArmedRecord(1, 0, []) { Lsn = 1 }, new ArmedRecord(1, 0, []) { Lsn = 3 }]);
         Assert.Contains("record 3 came where 2", Assert.Throws<ProtocolException>(() => Read(gap, 1000)).Message);
     }
 

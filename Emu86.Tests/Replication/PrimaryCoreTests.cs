@@ -234,7 +234,7 @@ public sealed class PrimaryCoreTests
         core.Actions.Clear();
         core.ConnectionOpened(now, link: 1, 1);
         var hello = (HelloMessage)Taken(core, ActionKind.Send).Message!;
-        core.Received(now, 1, new WelcomeMessage(hello.Hello.SessionId, 0, new Guid(3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)));
+        core.Received(now, 1, new WelcomeMessage(hello.Hello.SessionId, 0, new Guid(3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0), ""));
         beforeClone?.Invoke(core);
         core.Ran(now, default, halted: false);
         core.SnapshotTaken(now);

@@ -57,7 +57,7 @@ internal sealed partial class Simulator
         public object? Reference;
     }
 
-    public const int NodesMax = 3;
+    public const int NodesMax = 4;
 
     private const long SliceUs = 1_000;
 
@@ -66,7 +66,7 @@ internal sealed partial class Simulator
 
     private static readonly MachineIdentity Machine = new("default", new Guid(7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0), 42, "simulated", []);
 
-    private readonly SimulatorNode[] _nodes = [new(), new(), new()];
+    private readonly SimulatorNode[] _nodes = [new(), new(), new(), new()];
     private readonly SimulatorNetwork _network = new(NodesMax);
     private readonly SimulatorArbiter _arbiter = new();
     private readonly SimulatorWorld _world = new();
@@ -81,6 +81,7 @@ internal sealed partial class Simulator
     private ulong _order;
     private ulong _nextInput;
     private int _nodeCount;
+    private int _replicas = 1;
     private int _failovers;
     private int _armings;
     private int _divergences;
@@ -88,9 +89,13 @@ internal sealed partial class Simulator
     /// <summary>When set, every event and action is written here: the transcript.</summary>
     public Action<string>? Trace { get; set; }
 
-    public SimulatorResult Run(ulong seed, SimulatorFlaws flaws = SimulatorFlaws.None)
+    /// <param name="seed">Chooses everything else.</param>
+    /// <param name="flaws">Mistakes to be found.</param>
+    /// <param name="replicas">How many backups are wanted, from 1 to 3.</param>
+    public SimulatorResult Run(ulong seed, SimulatorFlaws flaws = SimulatorFlaws.None, int replicas = 1)
     {
-        Begin(seed, flaws, nodeCount: 2 + (int)(seed % 4 == 0 ? 1u : 0u));
+        _replicas = replicas;
+        Begin(seed, flaws, nodeCount: Math.Min(NodesMax, 1 + replicas + (seed % 4 == 0 ? 1 : 0)));
         PlanFaults();
         int events = Go(_endUs);
         CheckEnd();
@@ -107,6 +112,8 @@ internal sealed partial class Simulator
         Trace?.Invoke($"{_plan}");
         // Everything that the last trouble started can be over by then.
         _endUs = FaultsToUs + FaultUsMax + 3 * _options.FailureTimeoutUs + _options.ReconnectTimeoutUs;
+        // Backups are cloned to and armed one after another.
+        _endUs += (_replicas - 1) * (20_000 + _options.ConnectRetryUs);
         if ((flaws & SimulatorFlaws.LeaseNeverEnds) != 0) _options = _options with { LeaseUs = 1_000_000_000 };
         _queue.Clear();
         _connections.Clear();
@@ -133,7 +140,7 @@ internal sealed partial class Simulator
         SimulatorNode first = _nodes[0];
         first.IsUp = true;
         first.Guest = new(_plan.Habits, _plan.PowersOffAt);
-        first.Primary = new(_options, new() { Self = first.Identity(0), Machine = Machine, Candidates = nodeCount - 1, SessionSeed = 1000 }, Clock(0));
+        first.Primary = new(_options, new() { Self = first.Identity(0), Machine = Machine, Candidates = nodeCount - 1, Replicas = _replicas, SessionSeed = 1000 }, Clock(0));
         Carry(0, first.Primary.Actions);
         Post(0, SliceUs, EventKind.Slice);
         Post(0, 500, EventKind.Tick);

@@ -114,6 +114,7 @@ internal sealed partial class Simulator
             Self = node.Identity(n),
             Machine = Machine,
             Candidates = _nodeCount - 1,
+            Replicas = _replicas,
             Epoch = state.Epoch,
             Position = state.Position,
             OutputOrdinal = state.OutputOrdinal,

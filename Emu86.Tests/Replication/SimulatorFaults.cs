@@ -155,6 +155,6 @@ internal sealed partial class Simulator
         if (made.TryPeek(out var held) && held.MadeUs < _endUs - AtEndUs) _world.Fail($"output {held.Ordinal} waits since {held.MadeUs}");
         else if (live[0].RanUs < _endUs - AtEndUs) _world.Fail($"the guest has not run since {live[0].RanUs}");
         else if (live[0].SlowSinceUs < _endUs - AtEndUs) _world.Fail($"the guest runs at {live[0].Speed} permille, and slowly since {live[0].SlowSinceUs}, long after the last trouble");
-        else if (!primary.IsProtected) _world.Fail("redundancy was not restored");
+        else if (!primary.IsProtected || primary.Backups.Count(b => b.IsProtecting) < _replicas) _world.Fail($"redundancy was not restored: {primary.Backups.Count(b => b.IsProtecting)} of {_replicas} backups at the end");
     }
 }

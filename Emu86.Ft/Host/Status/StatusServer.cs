@@ -116,6 +116,9 @@ public sealed class StatusServer : IDisposable
         ["epoch"] = v.Epoch,
         ["protected"] = v.Protected,
         ["paused"] = v.Paused,
+        ["replicas"] = v.Replicas,
+        ["quorum"] = v.Quorum,
+        ["backups"] = v.Backups.Select(b => new Dictionary<string, object> { ["address"] = b.Address, ["armed"] = b.Armed, ["lagMs"] = b.LagUs / 1000.0 }),
         ["diskProblem"] = v.DiskProblem ?? "",
         ["instructionCount"] = v.Position.Count,
         ["virtualTimeNs"] = v.Position.VirtualTimeNs,
@@ -142,6 +145,7 @@ public sealed class StatusServer : IDisposable
         Line("engine", "gauge", "1 for the engine that executes the guest.", 1, $"{{engine=\"{v.Engine}\"}}");
         Line("epoch", "gauge", "Epoch of the arbiter.", v.Epoch);
         Line("protected", "gauge", "1 when a failure of the live host loses nothing.", v.Protected ? 1 : 0);
+        Line("backups", "gauge", "Backups that may go live.", v.Backups.Count(b => b.Armed));
         Line("disk_waits", "gauge", "1 while the guest stands still because a disk of the host fails.", v.DiskProblem is null ? 0 : 1);
         Line("instructions_total", "counter", "Position of the guest in instructions.", v.Position.Count);
         Line("virtual_time_seconds", "counter", "Position of the guest in time.", v.Position.VirtualTimeNs / 1e9);
@@ -171,7 +175,8 @@ public sealed class StatusServer : IDisposable
         <tr><td>Instructions</td><td>{{v.Position.Count:N0}}</td></tr>
         <tr><td>Guest time</td><td>{{v.Position.VirtualTimeNs / 1e9:F3}} s</td></tr>
         <tr><td>Speed</td><td>{{v.Mips:F1}} million instructions a second</td></tr>
-        <tr><td>Lag of the backup</td><td>{{v.LagUs / 1000.0:F1}} ms</td></tr>
+        <tr><td>Backups that may go live</td><td>{{v.Backups.Count(b => b.Armed)}} of {{v.Replicas}}</td></tr>
+        <tr><td>Lag of the slowest backup</td><td>{{v.LagUs / 1000.0:F1}} ms</td></tr>
         <tr><td>Log</td><td>{{v.LogRecords:N0}} records, {{v.LogBytesPerSecond / 1000:F1}} kB/s</td></tr>
         <tr><td>Outputs held</td><td>{{v.OutputsHeld}} (delay: half below {{v.OutputDelayUs.P50}} µs, 99 % below {{v.OutputDelayUs.P99}} µs)</td></tr>
         <tr><td>Done of a clone under way</td><td>{{v.CloneProgress * 100:F0}} %</td></tr>

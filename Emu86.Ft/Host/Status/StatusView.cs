@@ -4,6 +4,12 @@ using Emu86.Devices;
 
 namespace Emu86.Ft.Host.Status;
 
+/// <summary>One backup of a primary.</summary>
+/// <param name="Address">Where it is.</param>
+/// <param name="Armed">It may go live; else it is being cloned to or catches up.</param>
+/// <param name="LagUs">Age of the oldest log record that it has not executed, in microseconds.</param>
+public sealed record BackupStatus(string Address, bool Armed, long LagUs);
+
 /// <summary>A moment of a run.</summary>
 public sealed record StatusView
 {
@@ -15,6 +21,15 @@ public sealed record StatusView
     public ulong Epoch { get; init; }
     public bool Protected { get; init; }
     public bool Paused { get; init; }
+
+    /// <summary>Backups that are wanted at a time.</summary>
+    public int Replicas { get; init; }
+
+    /// <summary>Backups that must acknowledge an output; 0 while there is none.</summary>
+    public int Quorum { get; init; }
+
+    /// <summary>The backups there are.</summary>
+    public IReadOnlyList<BackupStatus> Backups { get; init; } = [];
 
     /// <summary>Why the guest waits for a disk (--on-disk-error stop), as a sentence; null while it does not.</summary>
     public string? DiskProblem { get; init; }

@@ -47,6 +47,7 @@ internal sealed class BackupDriver : ICoreEvents
         {
             Self = host.Self,
             Address = host.Owner.Address,
+            Listen = host.Options.Listen.ToString(),
             Name = host.Options.Name,
             ArbiterIdentity = host.ArbiterIdentity,
             OwnDisks = DiskCopies.Names(host.Options),
@@ -102,7 +103,7 @@ internal sealed class BackupDriver : ICoreEvents
         if (problem is not null) _host.Report.Say($"connection from {link.Remote} ended: {problem}");
         _core.ConnectionClosed(Now, link.Id);
         // The connection of a killed process breaks at once; its host knows that it is gone.
-        if (_core.Phase == BackupPhase.Armed) _host.WhenOwnerIsGone(_sessionEpoch, () =>
+        if (_core.Phase == BackupPhase.Armed) _host.WhenOwnerIsGone(_core.Epoch, () =>
         {
             _core.PeerGone(Now);
             Pump();
@@ -409,7 +410,7 @@ internal sealed class BackupDriver : ICoreEvents
         {
             Role = "backup",
             Engine = _machine is null ? "" : StatusView.EngineOf(_machine),
-            Epoch = _sessionEpoch,
+            Epoch = _core.Epoch,
             Protected = _core.Phase == BackupPhase.Armed,
             Position = _machine?.Position ?? default,
             Instructions = _instructions,

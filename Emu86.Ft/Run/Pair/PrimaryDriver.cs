@@ -66,6 +66,8 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
         {
             // The last one stands for whichever host of the cluster is chosen.
             Candidates = _candidates.Count + (host.Candidates is null ? 0 : 1),
+            OpenCandidate = host.Candidates is null ? -1 : _candidates.Count,
+            Replicas = host.Options.Replicas,
             HeartbeatKey = _heartbeatKey,
             SessionSeed = PairHost.RandomNumber(),
         }, HostClock.NowUs);
@@ -444,8 +446,11 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
         if (clone != _clone) return;
         clone.Freeze();
         _core.SnapshotTaken(Now);
-        _hashes.Clear();
-        _evidence.Clear();
+        if (_core.Log.NextLsn == 1)
+        {
+            _hashes.Clear();
+            _evidence.Clear();
+        }
         clone.GoOn();
         long took = Now - began;
         _host.Report.Say($"cloning; the guest stood still for {took / 1000.0:F1} ms");
@@ -504,6 +509,9 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
             Engine = StatusView.EngineOf(_machine),
             Epoch = _core.Epoch,
             Protected = _core.IsProtected,
+            Replicas = _host.Options.Replicas,
+            Quorum = _core.Quorum,
+            Backups = [.. _core.Backups.Where(b => b.Phase > PrimaryPhase.Offering && _peers.ContainsKey(b.Link)).Select(b => new BackupStatus(_peers[b.Link].ToString(), b.IsProtecting, b.LagUs))],
             Paused = _loop.Paused,
             Position = _machine.Position,
             Instructions = _loop.Busy.Instructions,
