@@ -355,9 +355,9 @@ public sealed class BackupCore
                 Phase = BackupPhase.Replaying;
                 Acknowledge();
                 break;
-            case HandOverRecord when Phase == BackupPhase.Armed:
+            case HandOverRecord handOver when Phase == BackupPhase.Armed:
                 Acknowledge();
-                Claim("the primary hands over");
+                if (handOver.To == _start.Self) Claim("the primary hands over");
                 break;
         }
         Advance();

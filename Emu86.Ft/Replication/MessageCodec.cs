@@ -13,7 +13,7 @@ public sealed class ProtocolException(string message) : Exception(message);
 public static class MessageCodec
 {
     /// <summary>Raised for a message when its layout changes; a reader knows only the last one.</summary>
-    private static int LayoutOf(MessageType type) => type is MessageType.Welcome or MessageType.Armed ? 2 : 1;
+    private static int LayoutOf(MessageType type) => type is MessageType.Welcome or MessageType.Armed or MessageType.HandOver ? 2 : 1;
 
     private const int NameCharsMax = 4096;
 
@@ -68,7 +68,7 @@ public static class MessageCodec
                 }
                 break;
             case EpochRecord m: Begin(ref w, 3); At(ref w, m.Position); w.Write(m.Epoch); break;
-            case HandOverRecord m: Begin(ref w, 2); At(ref w, m.Position); break;
+            case HandOverRecord m: Begin(ref w, 3, LayoutOf(m.Type)); At(ref w, m.Position); w.Write(m.To.ToByteArray()); break;
             case EndedRecord m: Begin(ref w, 4); At(ref w, m.Position); w.Write((byte)m.Reason); w.Write(m.ExitValue); break;
             case RecordingHeaderMessage m: Begin(ref w, 9); Identity(ref w, m.Machine); w.Write(m.ConfigurationBytes); At(ref w, m.Start); w.Write(m.StateBytes); break;
             case RecordingEndMessage m: Begin(ref w, 3); At(ref w, m.Position); w.Write(m.Records); break;
@@ -132,7 +132,7 @@ public static class MessageCodec
         MessageType.StateHash => new StateHashRecord(At(ref First(ref r, type, 4)), Hash(ref r), Bytes(ref r)),
         MessageType.Armed => Armed(ref First(ref r, type, 3)),
         MessageType.Epoch => new EpochRecord(At(ref First(ref r, type, 3)), r.ReadUInt64()),
-        MessageType.HandOver => new HandOverRecord(At(ref First(ref r, type, 2))),
+        MessageType.HandOver => new HandOverRecord(At(ref First(ref r, type, 3)), Id(ref r)),
         MessageType.Ended => new EndedRecord(At(ref First(ref r, type, 4)), (EndReason)r.ReadByte(), r.ReadUInt64()),
         MessageType.RecordingHeader => new RecordingHeaderMessage(Identity(ref r, type, 9), r.ReadUInt64(), At(ref r), r.ReadUInt64()),
         MessageType.RecordingEnd => new RecordingEndMessage(At(ref First(ref r, type, 3)), r.ReadUInt64()),

@@ -116,8 +116,12 @@ public sealed class EpochRecord(Position position, ulong epoch) : LogRecord(Mess
 }
 
 /// <summary>The primary releases nothing any more and leaves: the backup goes live without waiting for a timeout.</summary>
-public sealed class HandOverRecord(Position position) : LogRecord(MessageType.HandOver)
+/// <param name="position">Where the guest stands.</param>
+/// <param name="to">The member that is to go live; the others wait for it.</param>
+public sealed class HandOverRecord(Position position, Guid to) : LogRecord(MessageType.HandOver)
 {
+    public Guid To { get; } = to;
+
     public Position Position { get; } = position;
 }
 

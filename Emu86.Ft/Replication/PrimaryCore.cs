@@ -294,7 +294,7 @@ public sealed class PrimaryCore
     private void BeginHandOver(BackupLink? to)
     {
         Writer.AppendFrontier();
-        Writer.Append(new HandOverRecord(Position));
+        Writer.Append(new HandOverRecord(Position, (to ?? Links.Where(l => l.Phase == PrimaryPhase.Armed).MaxBy(l => l.Progress!.ReceivedLsn)!).Backup));
         _stops = true;
         Stage = PrimaryPhase.HandingOver;
         UpdatePause();

@@ -131,7 +131,7 @@ internal static class FuzzStreams
             new ArmedRecord(1, 1, [new(new Guid(2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0), "", 7)]) { Lsn = 6 },
             new FrontierRecord(At(500), 2, 2, 4, 2) { Lsn = 7 },
         ];
-        if (handOver) messages.AddRange([new HandOverRecord(At(500)) { Lsn = 8 }, new FrontierRecord(At(500), 2, 2, 5, 2) { Lsn = 9 }]);
+        if (handOver) messages.AddRange([new HandOverRecord(At(500), new Guid(2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)) { Lsn = 8 }, new FrontierRecord(At(500), 2, 2, 5, 2) { Lsn = 9 }]);
         else messages.Add(new EndedRecord(At(600), EndReason.GuestExit, 3) { Lsn = 8 });
         return [.. messages];
     }

@@ -38,7 +38,7 @@ public sealed class FrameCodecTests
         new StateHashRecord(At, 99, Blob) { Lsn = 3 },
         new ArmedRecord(3, 1, [new(Guid.Empty, "host:1", 5), new(new Guid(9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9), "", 6)]) { Lsn = 4 },
         new EpochRecord(At, 4) { Lsn = 5 },
-        new HandOverRecord(At) { Lsn = 6 },
+        new HandOverRecord(At, new Guid(9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9)) { Lsn = 6 },
         new EndedRecord(At, EndReason.GuestExit, 21) { Lsn = 7 },
         new RecordingHeaderMessage(Machine, 5, At, 6),
         new RecordingEndMessage(At, 7),

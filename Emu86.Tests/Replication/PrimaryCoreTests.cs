@@ -209,9 +209,61 @@ public sealed class PrimaryCoreTests
         Assert.DoesNotContain(core.Actions, a => a.Kind == ActionKind.Exit);
     }
 
-    private static PrimaryCore Armed(ProtocolOptions options, out long now)
+    [Fact]
+    public void With_two_backups_an_output_leaves_when_both_have_acknowledged_it_and_both_leases_hold()
     {
-        PrimaryCore core = WithBackup(options, out now);
+        PrimaryCore core = Armed(new(), out long now, replicas: 2);
+        Second(core, ref now);
+        Assert.Equal(2, core.Quorum);
+        core.Produced(new Output(OutputKind.SerialByte, new Position(20, 20), 0, 'x', default));
+        core.Ran(now, new Position(20, 20), halted: false);
+        core.Received(now, 1, new AckMessage(core.Log.NextLsn - 1, 0, now));
+        Assert.Equal(1, core.OutputsHeld);
+        core.Received(now, 2, new AckMessage(core.Log.NextLsn - 1, 0, 0));
+        Assert.Equal(1, core.OutputsHeld);
+        core.Received(now, 2, new AckMessage(core.Log.NextLsn - 1, 0, now));
+        Assert.Equal(0, core.OutputsHeld);
+    }
+
+    [Fact]
+    public void A_lost_backup_leaves_the_members_when_the_others_have_all_that_has_left()
+    {
+        PrimaryCore core = Armed(new(), out long now, replicas: 2);
+        Second(core, ref now);
+        core.Received(now, 1, new LeaveMessage("its disk failed"));
+        ArbiterRequest claim = Taken(core, ActionKind.AskArbiter).Request!;
+        Assert.Equal((2ul, 1, 1), (claim.Wanted!.Epoch, claim.Wanted.Members.Count, claim.Wanted.Quorum));
+        core.Produced(new Output(OutputKind.SerialByte, new Position(20, 20), 0, 'x', default));
+        core.Ran(now, new Position(20, 20), halted: false);
+        core.Received(now, 2, new AckMessage(core.Log.NextLsn - 1, 0, now));
+        Assert.Equal(1, core.OutputsHeld);
+        core.ArbiterAnswered(now, new(claim.Id, ArbiterVerdict.Done, claim.Wanted));
+        Assert.Equal((0, 2ul, true), (core.OutputsHeld, core.Epoch, core.IsProtected));
+        Assert.Equal(2ul, core.Actions.Select(a => a.Message).OfType<ArmedRecord>().Single().Epoch);
+    }
+
+    // The second backup joins, over connection 2.
+    private static void Second(PrimaryCore core, ref long now)
+    {
+        for (; !core.Actions.Exists(a => a.Kind == ActionKind.Connect); now += 1000) core.Tick(now);
+        core.ConnectionOpened(now, core.Actions.Single(a => a.Kind == ActionKind.Connect).Link, 2);
+        ulong session = core.Actions.Select(a => a.Message).OfType<HelloMessage>().Single().Hello.SessionId;
+        core.Received(now, 2, new WelcomeMessage(session, 0, new Guid(4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0), "host:4"));
+        core.SnapshotTaken(now);
+        core.CloneStreamed(now, 0);
+        core.Received(now, 2, new CloneLoadedMessage(""));
+        core.Received(now, 2, new AckMessage(core.Log.NextLsn - 1, core.Log.NextLsn - 1, 0));
+        core.Actions.Clear();
+        core.Tick(now += 1_000);
+        ArbiterRequest update = core.Actions.Single(a => a.Kind == ActionKind.AskArbiter).Request!;
+        core.ArbiterAnswered(now, new(update.Id, ArbiterVerdict.Done, update.Wanted));
+        for (int connection = 1; connection <= 2; connection++) core.Received(now, connection, new AckMessage(core.Log.NextLsn - 1, core.Log.NextLsn - 1, 0));
+        core.Actions.Clear();
+    }
+
+    private static PrimaryCore Armed(ProtocolOptions options, out long now, int replicas = 1)
+    {
+        PrimaryCore core = WithBackup(options, out now, replicas: replicas);
         core.Received(now, 1, new CloneLoadedMessage(""));
         core.Received(now, 1, new AckMessage(core.Log.NextLsn - 1, core.Log.NextLsn - 1, now));
         core.Tick(now += 1_000);
@@ -224,9 +276,9 @@ public sealed class PrimaryCoreTests
     }
 
     /// <summary>A primary whose backup has received the clone.</summary>
-    private static PrimaryCore WithBackup(ProtocolOptions options, out long now, Action<PrimaryCore>? beforeClone = null)
+    private static PrimaryCore WithBackup(ProtocolOptions options, out long now, Action<PrimaryCore>? beforeClone = null, int replicas = 1)
     {
-        PrimaryCore core = new(options, new() { Self = Self, Machine = new("default", Guid.Empty, 0, "file:x", []), Candidates = 1 }, 1);
+        PrimaryCore core = new(options, new() { Self = Self, Machine = new("default", Guid.Empty, 0, "file:x", []), Candidates = replicas, Replicas = replicas }, 1);
         core.ArbiterAnswered(2, new(Taken(core, ActionKind.AskArbiter).Request!.Id, ArbiterVerdict.Done, null));
         ArbiterRequest claim = Taken(core, ActionKind.AskArbiter).Request!;
         core.ArbiterAnswered(3, new(claim.Id, ArbiterVerdict.Done, claim.Wanted));

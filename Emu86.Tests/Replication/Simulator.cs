@@ -20,6 +20,9 @@ internal enum SimulatorFlaws
     WritesAreNotRepeated = 256,
     FullBufferDrops = 512,
     WritesAreReportedEarly = 1024,
+
+    /// <summary>What one of several backups has received counts as received by all.</summary>
+    OneAcknowledgementIsEnough = 2048,
 }
 
 /// <summary>What happened in a run.</summary>
@@ -255,6 +258,14 @@ internal sealed partial class Simulator
                 message = new AckMessage(primary.Log.NextLsn - 1, ((AckMessage)message).ExecutedLsn, ((AckMessage)message).EchoSentUs);
             }
             primary.Received(Clock(n), connection.Id, message);
+            if ((_flaws & SimulatorFlaws.OneAcknowledgementIsEnough) != 0 && message is AckMessage one)
+            {
+                foreach (SimulatorConnection other in _connections)
+                {
+                    bool isAnother = other.IsOpen && other.From == n && other.FromLife == node.Life && other != connection;
+                    if (isAnother && _nodes[other.To].Backup is { Phase: BackupPhase.Armed }) primary.Received(Clock(n), other.Id, new AckMessage(one.ReceivedLsn, 0, 0));
+                }
+            }
         }
         else if (node.Backup is { } backup)
         {

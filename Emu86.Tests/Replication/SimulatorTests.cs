@@ -92,12 +92,14 @@ public sealed class SimulatorTests(ITestOutputHelper output)
     [InlineData((int)SimulatorFlaws.WritesAreNotRepeated)]
     [InlineData((int)SimulatorFlaws.FullBufferDrops)]
     [InlineData((int)SimulatorFlaws.WritesAreReportedEarly)]
-    public void The_checker_finds_a_broken_rule(int flaw, ulong from = 1)
+    [InlineData((int)SimulatorFlaws.OneAcknowledgementIsEnough, 1, 2)]
+    [InlineData((int)SimulatorFlaws.EpochIsIgnored, 1, 3)]
+    public void The_checker_finds_a_broken_rule(int flaw, ulong from = 1, int replicas = 1)
     {
         Simulator simulator = new();
         for (ulong seed = from; seed < from + SeedsForFlaw; seed++)
         {
-            SimulatorResult result = simulator.Run(seed, (SimulatorFlaws)flaw);
+            SimulatorResult result = simulator.Run(seed, (SimulatorFlaws)flaw, replicas);
             if (result.Violation is not null || result.Divergences > 0 && (SimulatorFlaws)flaw is SimulatorFlaws.InputIsLostOnBackup or SimulatorFlaws.FullBufferDrops)
             {
                 output.WriteLine($"{(SimulatorFlaws)flaw}: found by seed {seed}: {result.Violation ?? "a state hash differed"}");
