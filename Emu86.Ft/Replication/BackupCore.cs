@@ -145,9 +145,11 @@ public sealed class BackupCore
     }
 
     /// <summary>The primary's host has answered that its process is gone; must be certain.</summary>
-    public void PeerGone(long nowUs)
+    /// <param name="nowUs">Host time.</param>
+    /// <param name="epoch">Under which that process was live: this backup may be another one's by now.</param>
+    public void PeerGone(long nowUs, ulong epoch)
     {
-        if (!Observe(nowUs)) return;
+        if (!Observe(nowUs) || epoch != Epoch) return;
         if (Phase == BackupPhase.Armed) Claim("the primary's process is gone");
         else if (InSession && !_ending) Forget("the primary's process is gone");
     }

@@ -222,7 +222,7 @@ internal sealed partial class Simulator
                 node.Primary?.ConnectionClosed(Clock(n), e.Number);
                 node.Backup?.ConnectionClosed(Clock(n), e.Number);
                 break;
-            case EventKind.PeerGone: node.Backup?.PeerGone(Clock(n)); break;
+            case EventKind.PeerGone: node.Backup?.PeerGone(Clock(n), e.Value); break;
             case EventKind.ArbiterReply:
                 node.Primary?.ArbiterAnswered(Clock(n), (ArbiterAnswer)e.Reference!);
                 node.Backup?.ArbiterAnswered(Clock(n), (ArbiterAnswer)e.Reference!);

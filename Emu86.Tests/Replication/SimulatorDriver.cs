@@ -145,7 +145,7 @@ internal sealed partial class Simulator
                 bool wasPrimary = node.Primary is not null;
                 bool reachable = !_network.IsCut(n, peer, _nowUs);
                 Close(connection, n, inGoodOrder: false);
-                if (reachable && wasPrimary && _chance.OneIn(2)) Post(peer, _chance.Between(500, 3_000), EventKind.PeerGone);
+                if (reachable && wasPrimary && _chance.OneIn(2)) Post(peer, _chance.Between(500, 3_000), EventKind.PeerGone, value: node.Primary!.Epoch);
             }
         }
         node.EndProcess();

@@ -64,14 +64,16 @@ public sealed class SimulatorTests(ITestOutputHelper output)
 
     /// <summary>872439: after a stalled stream the guest went on at a tenth of its speed. 576821: a diverged backup whose
     /// outputs were full held the guest at a crawl. 42267: the guest ends in the last moment of the run. 772506 and 813962: the
-    /// same as 576821, but the backup executed a little at a time.</summary>
+    /// same as 576821, but the backup executed a little at a time. 53466: a backup was told
+    /// that its primary is gone when it was another one's already.</summary>
     [Theory]
     [InlineData(872439)]
     [InlineData(576821)]
     [InlineData(42267)]
     [InlineData(772506)]
     [InlineData(813962)]
-    public void A_seed_that_once_failed_holds(ulong seed) => Assert.Null(new Simulator().Run(seed).Violation);
+    [InlineData(53466, 2)]
+    public void A_seed_that_once_failed_holds(ulong seed, int replicas = 1) => Assert.Null(new Simulator().Run(seed, replicas: replicas).Violation);
 
     [Fact]
     public void The_same_seed_gives_the_same_run()

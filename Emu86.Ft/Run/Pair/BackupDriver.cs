@@ -103,9 +103,10 @@ internal sealed class BackupDriver : ICoreEvents
         if (problem is not null) _host.Report.Say($"connection from {link.Remote} ended: {problem}");
         _core.ConnectionClosed(Now, link.Id);
         // The connection of a killed process breaks at once; its host knows that it is gone.
-        if (_core.Phase == BackupPhase.Armed) _host.WhenOwnerIsGone(_core.Epoch, () =>
+        ulong epoch = _core.Epoch;
+        if (_core.Phase == BackupPhase.Armed) _host.WhenOwnerIsGone(epoch, () =>
         {
-            _core.PeerGone(Now);
+            _core.PeerGone(Now, epoch);
             Pump();
         });
         Pump();
