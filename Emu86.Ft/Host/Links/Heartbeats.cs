@@ -14,6 +14,10 @@ public sealed class Heartbeats : IDisposable
     /// <summary>Datagrams looked at before this side's own heartbeat is: a flood of strangers' cannot silence it.</summary>
     private const int ReceivedMax = 64;
 
+    /// <summary>Failure timeouts without progress after which the emulation thread is taken to hang. More than one: on a host that has more to
+    /// do than it can, a thread waits for its turn that long now and then, and comes back sooner than another side could be live.</summary>
+    private const int HangTimeouts = 5;
+
     private readonly Socket _socket;
     private readonly int _everyUs;
     private readonly int _patienceUs;
@@ -40,7 +44,7 @@ public sealed class Heartbeats : IDisposable
         // Even after this the other side hears in time from an emulation thread that is busy with something long.
         _patienceUs = (int)Math.Max(1000, Math.Min(2 * options.HeartbeatUs, options.FailureTimeoutUs / 5));
         _isPatient = isPatient;
-        _hangUs = options.FailureTimeoutUs;
+        _hangUs = HangTimeouts * options.FailureTimeoutUs;
         _received = received;
         _socket = new Socket(bind.AddressFamily, SocketType.Dgram, ProtocolType.Udp);
         try
