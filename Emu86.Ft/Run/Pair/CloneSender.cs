@@ -113,7 +113,8 @@ public sealed class CloneSender : IDisposable
         _cancelled.Cancel();
         // First: from then on the streaming thread does not look at the machine, nor at what was spilled.
         _frozen.Dispose();
-        _spill.Dispose();
+        // A large file takes the host a while to drop, which would be the guest's time.
+        Task.Run(_spill.Dispose);
         foreach (SnapshotDisk? disk in _disks) disk?.EndSnapshot();
     }
 
