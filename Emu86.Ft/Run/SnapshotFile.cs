@@ -113,10 +113,19 @@ public sealed class SnapshotFile
     }
 
     /// <summary>Writes a machine's state. Throws <see cref="HostException"/>, which names what asked for it.</summary>
-    public static void Write(string option, string path, Machine machine)
+    public static void Write(string option, string path, Machine machine) => Write(option, path, Capture(machine));
+
+    /// <summary>A machine's state, to be written later.</summary>
+    public static ChunkedBuffer Capture(Machine machine)
     {
         var state = new ChunkedBuffer();
         machine.Save(state);
+        return state;
+    }
+
+    /// <summary>Writes what was captured, once. Throws <see cref="HostException"/>, which names what asked for it.</summary>
+    public static void Write(string option, string path, ChunkedBuffer state)
+    {
         var hash = new XxHash128();
         foreach (ReadOnlyMemory<byte> part in state.ToSequence()) hash.Append(part.Span);
         BinaryPrimitives.WriteUInt128LittleEndian(state.GetSpan(HashBytes), hash.GetCurrentHashAsUInt128());

@@ -1,6 +1,7 @@
 // Pairs of real processes on loopback running the embedded guest: they come up, die, freeze, leave, and find each other again.
 using System.Net;
 using System.Net.Sockets;
+using System.Text.Json;
 
 namespace Emu86.Tests.Ft;
 
@@ -353,6 +354,33 @@ public sealed class PairTests : IDisposable
         Assert.Equal(1ul, PairProcess.Status(status).GetProperty("epoch").GetUInt64());
         Assert.True(proxy.Connections > 1);
         Assert.DoesNotContain("lost", primary.Text);
+    }
+
+    [Fact]
+    public void A_backup_writes_a_snapshot_while_the_primary_goes_on()
+    {
+        int status = PairProcess.FreePort(), backupStatus = PairProcess.FreePort();
+        PairProcess backup = Backup("--status", $"127.0.0.1:{backupStatus}");
+        backup.WaitFor("role backup");
+        (HttpStatusCode code, string text) = PairProcess.Post(backupStatus, "/control/snapshot");
+        Assert.Equal(HttpStatusCode.Conflict, code);
+        Assert.Contains("has no guest", text);
+        PairProcess primary = Primary("--status", $"127.0.0.1:{status}");
+        primary.WaitFor("emu86-guest: ready");
+        primary.WaitFor("protected by");
+        for (int n = 0; n < 3; n++)
+        {
+            (code, text) = PairProcess.Post(backupStatus, "/control/snapshot");
+            Assert.True(code == HttpStatusCode.OK, text);
+        }
+        ulong hashes = PairProcess.Status(status).GetProperty("hashesChecked").GetUInt64();
+        primary.WaitForStatus(status, s => s.GetProperty("hashesChecked").GetUInt64() >= hashes + 3);
+        JsonElement after = PairProcess.Status(status);
+        Assert.Equal((0, true, 1ul), (after.GetProperty("diverged").GetInt32(), after.GetProperty("protected").GetBoolean(), after.GetProperty("epoch").GetUInt64()));
+        // The guest goes on from there: it answers, as the one on the primary does.
+        PairProcess restored = Start("--restore", text.Trim(), "--state-dir", _state, "--net", "none");
+        restored.Type("state");
+        restored.WaitFor("counter 0");
     }
 
     [Fact]

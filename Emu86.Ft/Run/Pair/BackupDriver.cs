@@ -21,6 +21,7 @@ internal sealed class BackupDriver : ICoreEvents
     private readonly BackupCore _core;
     private readonly GatedOutputs _outputs = new();
     private readonly BackupEvidence _evidence;
+    private readonly BackupSnapshot _snapshot;
     private (ulong Lsn, Position At, UInt128 OwnHash, Position? Target)? _diverged;
     private CloneReceiver? _clone;
     private DiskHistory?[] _histories = [];
@@ -43,6 +44,7 @@ internal sealed class BackupDriver : ICoreEvents
     {
         _host = host;
         _evidence = new BackupEvidence(host.StateDirectory, host.Options.Name, host.Options.EvidenceBytes);
+        _snapshot = new BackupSnapshot(host.StateDirectory);
         _core = new BackupCore(host.Protocol, new BackupStart
         {
             Self = host.Self,
@@ -70,6 +72,7 @@ internal sealed class BackupDriver : ICoreEvents
             _core.Tick(Now);
             Pump();
             Publish();
+            if (_machine is null && _snapshot.IsAsked) _snapshot.Refuse("this backup has no guest to take a snapshot of; it waits for a primary");
             if (_target is { } target) Replay(target);
             else if (_exitCode is null && _next is null) _host.Queue.WaitForAction(_host.TurnEvery);
         }
@@ -92,7 +95,7 @@ internal sealed class BackupDriver : ICoreEvents
     }
 
     /// <summary>Operations from the status port: for the live side only.</summary>
-    public ControlAnswer? Control(string operation) => _live is { } live ? live.Control.Do(operation) : ControlAnswer.Refused("this side is a backup; ask the primary");
+    public ControlAnswer? Control(string operation) => _live is { } live ? live.Control.Do(operation) : operation == "snapshot" ? _snapshot.Ask() : ControlAnswer.Refused("this side is a backup; ask the primary");
 
     public void Opened(Link link, int asked) => throw new InvalidOperationException("a backup opens no connection");
 
@@ -202,6 +205,7 @@ internal sealed class BackupDriver : ICoreEvents
         Machine machine = _machine!;
         Position from = machine.Position;
         Position limit = target.Count - from.Count > _slice ? new Position(from.Count + _slice, 0) : target;
+        if (_snapshot.IsAsked && limit == target) limit = BackupSnapshot.Before(from, target);
         long start = System.Diagnostics.Stopwatch.GetTimestamp();
         // No later than the target's time: a copy that halts for ever where the primary went on has diverged.
         StopReason reason = machine.RunUntil(limit, target.VirtualTimeNs);
@@ -219,6 +223,7 @@ internal sealed class BackupDriver : ICoreEvents
             _slice = Math.Clamp((ulong)(fitting < _slice ? (_slice + fitting) / 2 : _slice + (fitting - _slice) / 8), SliceMin, 1_000_000);
         }
         _outputs.Drain(_core.Produced);
+        if (_snapshot.IsAsked && machine.Position > from && machine.Position < target) TakeSnapshot(machine);
         if (machine.Position == target)
         {
             _target = null;
@@ -232,6 +237,13 @@ internal sealed class BackupDriver : ICoreEvents
             _core.CannotFollow(Now);
         }
         Pump();
+    }
+
+    private void TakeSnapshot(Machine machine)
+    {
+        _host.Heartbeats.Excuse(LoadMaxUs);
+        _snapshot.Take(machine);
+        _host.Heartbeats.Excused();
     }
 
     private void Pump()
