@@ -27,6 +27,7 @@ public sealed class CompatConformanceTests
     {
         using CompatHost? host = CompatHost.Start();
         Skip.If(host is null, CompatHost.SkipReason);
+        Skip.IfNot(HostCpu.IsIntel, "needs a processor of Intel's: in what the manual leaves open (the order of accesses, which of two faults, the upper bytes of a pushed segment) our results are those, and other vendors' differ");
         using var guest = new CompatGuest();
         int compared = 0, undefined = 0;
         for (int opcode = firstOpcode; opcode < firstOpcode + 0x40; opcode++)
@@ -46,7 +47,7 @@ public sealed class CompatConformanceTests
             }
         }
         Assert.True(compared > 0);
-        // Undefined flags are the host's own on Intel processors, which ours follow; elsewhere they may differ.
-        if (HostCpu.IsIntel) Assert.Equal(0, undefined);
+        // Undefined flags are the host's own, which ours follow.
+        Assert.Equal(0, undefined);
     }
 }

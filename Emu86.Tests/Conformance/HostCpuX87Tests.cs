@@ -8,6 +8,7 @@ namespace Emu86.Tests.Conformance;
 public sealed class HostCpuX87Tests
 {
     private const int Rounds = 10_000;
+    private const ushort UnderflowMask = 0x10;
 
     private delegate void Operation(ref FpuState fpu);
 
@@ -84,6 +85,8 @@ public sealed class HostCpuX87Tests
         for (int i = 0; i < Rounds && failures.Count < 25; i++)
         {
             FpuState fpu = HostFpu.State(random);
+            // AMD's tell an unmasked underflow of these also where the tiny result is exact and came of a denormal operand (docs/engine.md).
+            if (!HostCpu.IsIntel && name is ("fprem" or "fprem1" or "fscale") && (fpu.Control & UnderflowMask) == 0) continue;
             string before = Describe(ref fpu);
             HostFpu.Store(ref fpu, host.Fpu);
             host.Run();

@@ -67,6 +67,8 @@ public sealed unsafe class IntegerConformanceTests
             before[Gpr.Edi] = Data + DataCentre;
         }
         before[Gpr.Esp] = SystemWorld.Stack0;
+        // By more than its width nothing of a double shift is defined: our results are Intel's (docs/engine.md).
+        if (!HostCpu.IsIntel && x.Mnemonic is (Mnemonic.Shld or Mnemonic.Shrd) && Count(x, before) > Width(x)) return;
         uint flags = (uint)random.Next() & Compared | Flags.Fixed1;
         Span<byte> data = world.Memory.RamPage(Data >> 12)[..HostCpu.MemoryLength];
         for (int n = 0; n < data.Length; n += 4) BinaryPrimitives.WriteUInt32LittleEndian(data[n..], cases.Value());
@@ -94,7 +96,7 @@ public sealed unsafe class IntegerConformanceTests
             if (memory && n == Gpr.Edi) expected += Data - (uint)host.MemoryAddress;
             Assert.True(expected == world.S.R[n], $"{what}: register {n} is {world.S.R[n]:x}, on the host {expected:x}");
         }
-        uint mask = HostCpu.IsIntel ? Compared : Compared & ~UndefinedFlags(x);
+        uint mask = HostCpu.IsIntel ? Compared : Compared & ~UndefinedFlags(x, Count(x, before));
         uint got = Flags.Get(world.C), wanted = (uint)host.Registers.Rflags;
         Assert.True(((got ^ wanted) & mask) == 0, $"{what}: flags {got & Compared:x}, on the host {wanted & Compared:x}");
         Assert.True(data.SequenceEqual(host.Memory), what + ": memory");
@@ -141,9 +143,15 @@ public sealed unsafe class IntegerConformanceTests
         _ => host.Registers.Rdi,
     });
 
-    private static uint UndefinedFlags(in Instruction x)
+    /// <summary>By how much a shift or rotate goes; of any other instruction it means nothing.</summary>
+    private static int Count(in Instruction x, ReadOnlySpan<uint> r) =>
+        x.OpCount > 1 && x.GetOpKind(x.OpCount - 1) == OpKind.Immediate8 ? (int)x.GetImmediate(x.OpCount - 1) & 31 : (int)r[Gpr.Ecx] & 31;
+
+    private static uint UndefinedFlags(in Instruction x, int count)
     {
         RflagsBits bits = x.RflagsUndefined;
+        // Rotates define OF for a count of 1 only.
+        if (x.Mnemonic is (Mnemonic.Rcl or Mnemonic.Rcr or Mnemonic.Rol or Mnemonic.Ror) && count != 1) bits |= RflagsBits.OF;
         return (bits.HasFlag(RflagsBits.CF) ? Flags.Cf : 0) | (bits.HasFlag(RflagsBits.PF) ? Flags.Pf : 0) | (bits.HasFlag(RflagsBits.AF) ? Flags.Af : 0)
             | (bits.HasFlag(RflagsBits.ZF) ? Flags.Zf : 0) | (bits.HasFlag(RflagsBits.SF) ? Flags.Sf : 0) | (bits.HasFlag(RflagsBits.OF) ? Flags.Of : 0);
     }

@@ -85,8 +85,8 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
         };
         if (host.Options is { SaveSnapshot: { } file, SaveSnapshotAt: { } at }) _loop.At.Add(at, () => SaveSnapshot(file));
         host.Events = this;
-        // Armed, it hands over: the backup has a good copy.
-        if (host.Patience is { } patience) patience.MayWait = () => _core.Phase is not (PrimaryPhase.Armed or PrimaryPhase.HandingOver);
+        // Armed, it hands over: the backup has a good copy. Of a shared disk there is none.
+        if (host.Patience is { } patience) patience.MayWait = () => shared is not null || _core.Phase is not (PrimaryPhase.Armed or PrimaryPhase.HandingOver);
         machine.ScrubPages = Scrubbing.PagesPerHash(host.Options, machine.Config);
     }
 

@@ -211,6 +211,7 @@ internal sealed class SharedDisks : IDisposable
             batch.Clear();
             batch.Add(first);
             while (batch.Count < BatchMax && _queue.TryTake(out Write next)) batch.Add(next);
+            if (_isAbandoned) return;
             // Written again from the first after a failure: what a failed flush was to make durable may have been dropped.
             while (!TryWrite(batch))
             {
