@@ -3,6 +3,7 @@
 //   namespace of host N                                   namespace "sw"
 //   tap0 (the guest's cable) ── br0 10.86.0.N ── eth0 ═══ vN ── bridge lan
 using System.Net;
+using System.Runtime.InteropServices;
 using Emu86.Bench.Soak;
 
 namespace Emu86.Bench.Hosts;
@@ -12,8 +13,10 @@ internal sealed class HostNetwork : IDisposable
     public const string Subnet = "10.86.0";
 
     private readonly string _prefix = $"e86-{Environment.ProcessId}";
+    private readonly Lock _clearing = new();
     private readonly List<TestHost> _hosts = [];
     private readonly NetworkNamespace _switch;
+    private readonly PosixSignalRegistration[] _signals;
 
     /// <summary>Throws <see cref="SoakException"/> where namespaces cannot be made.</summary>
     public HostNetwork()
@@ -21,7 +24,9 @@ internal sealed class HostNetwork : IDisposable
         if (Problem is { } problem) throw new SoakException(problem);
         _switch = new NetworkNamespace($"{_prefix}-sw");
         AppDomain.CurrentDomain.ProcessExit += Ended;
-        Console.CancelKeyPress += Ended;
+        // Neither an exception that nobody handles nor a signal raises it.
+        AppDomain.CurrentDomain.UnhandledException += Ended;
+        _signals = [.. new[] { PosixSignal.SIGINT, PosixSignal.SIGTERM, PosixSignal.SIGHUP }.Select(s => PosixSignalRegistration.Create(s, _ => Clear()))];
         _switch.Run("ip", "link", "add", "lan", "type", "bridge", "forward_delay", "0", "ageing_time", "30000");
         _switch.Run("ip", "link", "set", "lan", "up");
         BridgeIndex = _switch.InterfaceIndex("lan");
@@ -71,16 +76,21 @@ internal sealed class HostNetwork : IDisposable
     public void Dispose()
     {
         AppDomain.CurrentDomain.ProcessExit -= Ended;
-        Console.CancelKeyPress -= Ended;
+        AppDomain.CurrentDomain.UnhandledException -= Ended;
+        foreach (PosixSignalRegistration signal in _signals) signal.Dispose();
         Clear();
     }
 
     private void Ended(object? sender, EventArgs e) => Clear();
 
+    // The run, which sees its hosts vanish, may fail meanwhile: then it waits until all is cleared.
     private void Clear()
     {
-        foreach (TestHost host in _hosts) host.Dispose();
-        _hosts.Clear();
-        if (File.Exists($"/run/netns/{_switch.Name}")) _switch.Dispose();
+        lock (_clearing)
+        {
+            foreach (TestHost host in _hosts) host.Dispose();
+            _hosts.Clear();
+            if (File.Exists($"/run/netns/{_switch.Name}")) _switch.Dispose();
+        }
     }
 }
