@@ -23,7 +23,7 @@ public sealed class Board : IProcessorBus, IInstructionCounter, IDisposable
     private readonly BoardLogic _logic;
     private readonly PortBus _ports = new();
 
-    internal Board(MachineConfig config, IReadOnlyList<IBlockStore?> disks, IOutputSink outputs)
+    internal Board(MachineConfig config, IReadOnlyList<IBlockStore?> disks, IOutputSink outputs, IMediumStore? media)
     {
         _config = config;
         if (config.RtcBaseNs >= 1_000_000_000) throw new BoardException($"the configuration's power-on time has {config.RtcBaseNs} ns in a second");
@@ -52,10 +52,15 @@ public sealed class Board : IProcessorBus, IInstructionCounter, IDisposable
         Com1 = new Uart16550("com1", Clock, Events, Irq(4), _logic.Serial(0));
         Com2 = new Uart16550("com2", Clock, Events, Irq(3), _logic.Serial(1));
         Vga = new Vga(Clock);
-        var drives = new AtaDrive?[4];
+        var drives = new IIdeDrive?[4];
         for (int n = 0; n < 4; n++)
         {
             if (disks[n] is { } disk) drives[n] = new AtaDrive(n, disk, new AtaIdentity("EMU86 HARDDISK", $"EMU86-{n}", "1.0"), Clock, Events, _logic);
+        }
+        if (config.Cdrom is { } cdrom)
+        {
+            Cdrom = new AtapiDrive(CdromConfig.Drive, media ?? throw new BoardException("a machine with a CD-ROM drive needs a store for its media"), cdrom.Medium, Clock, Events, _logic);
+            drives[CdromConfig.Drive] = Cdrom;
         }
         FirmwareConfig = new FwCfg((ulong)config.MemoryBytes, 1);
         // SeaBIOS lays RAM over C0000h to DFFFFh and takes ROMs that belong to no PCI card from here.
@@ -115,6 +120,9 @@ public sealed class Board : IProcessorBus, IInstructionCounter, IDisposable
 
     public PiixIde Ide { get; }
 
+    /// <summary>Null without a CD-ROM drive.</summary>
+    public AtapiDrive? Cdrom { get; }
+
     /// <summary>The network card, whichever model; null without one.</summary>
     public Dp8390? Nic { get; private set; }
 
@@ -170,6 +178,8 @@ public sealed class Board : IProcessorBus, IInstructionCounter, IDisposable
             case InputKind.Reset: _logic.RequestReset(); break;
             case InputKind.PowerButton: Power.PressPowerButton(); break;
             case InputKind.LinkChange: Nic?.SetLink(input.Value0 != 0); break;
+            case InputKind.MediumChange when input.Unit == CdromConfig.Drive: Cdrom?.Change(Medium.Of(input)); break;
+            case InputKind.MediumChange: break;
             default: Check.Fail($"input of kind {input.Kind}"); break;
         }
     }

@@ -1,5 +1,7 @@
 // Everything that enters the guest from outside, as typed records (docs/determinism.md, "Inputs"). The position at which
 // an input takes effect is not part of it: it stands in the log record that carries it.
+using Emu86.Devices.Ide;
+
 namespace Emu86.Devices;
 
 /// <summary>What an input is. The values stand in logs and recordings and are never reused.</summary>
@@ -31,8 +33,8 @@ public enum InputKind : byte
     /// <summary>The power button (an ACPI event; the guest decides what to do).</summary>
     PowerButton = 8,
 
-    /// <summary>A medium was changed: Unit is the drive, Value0 the new medium's size in bytes (0 = removed), Data its
-    /// identity (hash), so that another medium under the same name is noticed.</summary>
+    /// <summary>A medium was changed: Unit is the drive, Value0 the new medium's size in bytes (0 = removed), Data the
+    /// hash of its content, so that another medium under the same name is noticed, and where it was found (<see cref="Medium"/>).</summary>
     MediumChange = 9,
 
     /// <summary>Wall time at power-on in Value0: seconds since 1970-01-01 UTC, two's complement.</summary>
@@ -97,7 +99,8 @@ public sealed class InputEvent(InputKind kind, int unit, ulong value0, ulong val
     /// from another host.</summary>
     public string? Problem => Kind switch
     {
-        InputKind.MediumChange or InputKind.WallTime or InputKind.SerialLines => $"this version has no inputs of the kind {Kind}",
+        InputKind.WallTime or InputKind.SerialLines => $"this version has no inputs of the kind {Kind}",
+        InputKind.MediumChange when Medium.ProblemOf(this) is { } problem => problem,
         InputKind.RateChange when Value0 == 0 => "the clock would stand still",
         _ when Data.Length > DataBytesMax => $"it has {Data.Length} bytes; at most {DataBytesMax} are possible",
         _ => null,

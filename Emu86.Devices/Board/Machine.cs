@@ -3,6 +3,7 @@
 using System.Buffers;
 using Emu86.Chipset;
 using Emu86.Cpu;
+using Emu86.Devices.Ide;
 
 namespace Emu86.Devices;
 
@@ -46,14 +47,19 @@ public sealed class Machine : IDisposable
     /// <param name="config">Checked by <see cref="MachineConfigCheck"/> beforehand.</param>
     /// <param name="disks">Four drives, null where <see cref="MachineConfig.DriveSectors"/> is 0.</param>
     /// <param name="outputs">Where outputs go.</param>
-    public Machine(MachineConfig config, IReadOnlyList<IBlockStore?> disks, IOutputSink outputs)
+    /// <param name="media">What can lie in the CD-ROM drive; needed when there is one.</param>
+    public Machine(MachineConfig config, IReadOnlyList<IBlockStore?> disks, IOutputSink outputs, IMediumStore? media = null)
     {
         Config = config;
-        _board = new Board(config, disks, outputs);
+        Media = media;
+        _board = new Board(config, disks, outputs, media);
         _memoryHash = new MemoryHash(_board.Memory, _board.Processor.Mmu);
     }
 
     public MachineConfig Config { get; }
+
+    /// <summary>What can lie in the CD-ROM drive, as it was given.</summary>
+    public IMediumStore? Media { get; }
 
     /// <summary>The parts, for views (screen, debugger) and tests; drivers need nothing of it.</summary>
     public Board Board => _board;

@@ -60,6 +60,9 @@ public sealed record MachineConfig
     /// <summary>What of a second had passed at power-on, in nanoseconds below 10^9: the RTC updates at the host's second edges.</summary>
     [Key(14)] public uint RtcBaseNs { get; init; }
 
+    /// <summary>The CD-ROM drive, always secondary master; null: none.</summary>
+    [Key(15)] public CdromConfig? Cdrom { get; init; }
+
     /// <summary>Wall time at power-on in nanoseconds since 1970-01-01 UTC.</summary>
     [IgnoreMember] public Int128 PowerOnUnixNs => (Int128)RtcBase * 1_000_000_000 + RtcBaseNs;
 
@@ -71,6 +74,8 @@ public sealed record MachineConfig
         : MemoryBytes % (1 << 20) != 0 || MemoryBytes is < 1 << 20 or > 3L << 30 ? $"{MemoryBytes} bytes of memory are not 1 MiB to 3 GiB in whole mebibytes"
         : Cpu is null || CpuModel.ByName(Cpu) is null ? $"the processor \"{Cpu}\" is not known"
         : DriveSectors is not { Length: 4 } || Array.Exists(DriveSectors, s => s is < 0 or > long.MaxValue / 512) ? "four drives of sensible size belong in it"
+        : Cdrom is not null && DriveSectors[CdromConfig.Drive] != 0 ? "its CD-ROM drive is where a disk is"
+        : Cdrom is { MediumBytes: var bytes } && (bytes < 0 || bytes % Ide.Medium.SectorBytes != 0) ? $"a medium of {bytes} bytes is not one of whole sectors"
         : Nic is not (NicModel.None or NicModel.Ne2kPci or NicModel.Ne2kIsa) ? $"the network card {(byte)Nic} is not known"
         : Mac is not { Length: 6 } || (Mac[0] & 1) != 0 ? "a card's hardware address has 6 bytes and is no multicast address"
         : RtcBase is < YearOne or >= YearTenThousand || RtcBaseNs >= 1_000_000_000 ? "the time of power-on is none"
@@ -133,6 +138,29 @@ public sealed record MachineConfig
 
     /// <summary>What both sides of a pair must agree on.</summary>
     public UInt128 Hash() => XxHash128.HashToUInt128(MessagePackSerializer.Serialize(this));
+}
+
+/// <summary>A CD-ROM drive.</summary>
+[MessagePackObject]
+public sealed record CdromConfig
+{
+    /// <summary>Secondary master.</summary>
+    public const int Drive = 2;
+
+    /// <summary>What lies in it at power-on, in bytes; 0: nothing.</summary>
+    [Key(0)] public long MediumBytes { get; init; }
+
+    /// <summary>XXH3 (128 bits) of that content: high half, low half.</summary>
+    [Key(1)] public ulong MediumHashHigh { get; init; }
+
+    [Key(2)] public ulong MediumHashLow { get; init; }
+
+    /// <summary>The medium at power-on. Each side has its own path to it.</summary>
+    [IgnoreMember]
+    public Ide.Medium? Medium => MediumBytes == 0 ? null : new(MediumBytes, new UInt128(MediumHashHigh, MediumHashLow), "");
+
+    public static CdromConfig With(Ide.Medium? medium) => medium is null ? new()
+        : new() { MediumBytes = medium.Bytes, MediumHashHigh = (ulong)(medium.Hash >> 64), MediumHashLow = (ulong)medium.Hash };
 }
 
 public enum NicModel : byte

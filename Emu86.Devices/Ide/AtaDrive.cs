@@ -7,7 +7,7 @@ using Emu86.Cpu;
 namespace Emu86.Devices.Ide;
 
 /// <summary>One disk. It is always part of an <see cref="IdeChannel"/>, which decides which registers it sees.</summary>
-public sealed class AtaDrive : IStateful
+public sealed class AtaDrive : IIdeDrive
 {
     public const int SectorBytes = 512;
 
@@ -53,17 +53,17 @@ public sealed class AtaDrive : IStateful
     public int StateVersion => 2;
 
     /// <summary>0 or 1 on its cable.</summary>
-    internal int Position => _number & 1;
+    public int Position => _number & 1;
 
     /// <summary>Wired by the channel: INTRQ may have changed.</summary>
-    internal Action? InterruptChanged { get; set; }
+    public Action? InterruptChanged { get; set; }
 
     /// <summary>Wired by the channel; without one DMA commands are aborted.</summary>
-    internal BusMasterChannel? BusMaster { get; set; }
+    public BusMasterChannel? BusMaster { get; set; }
 
-    internal bool Interrupt => _state.Interrupt != 0;
+    public bool Interrupt => _state.Interrupt != 0;
 
-    internal byte Status => _state.Status;
+    public byte Status => _state.Status;
 
     private bool Busy => (_state.Status & AtaStatus.Busy) != 0;
 
@@ -103,14 +103,14 @@ public sealed class AtaDrive : IStateful
     /// <summary>A flush is due whose writes are not allowed to be durable yet.</summary>
     internal bool WaitsToFlush(ulong nowNs) => _state.Step == AtaStep.Flush && _event.DueNs <= nowNs && !_store.MayFlush;
 
-    internal bool HasGiven => _state.GivenRequest != 0;
+    public bool HasGiven => _state.GivenRequest != 0;
 
     /// <summary>An input: how a request that is still to come ends. The store is not asked for it: a write is taken as not done.</summary>
-    internal void Give(ulong request, BlockResult result) => (_state.GivenRequest, _state.GivenResult) = (request, (byte)result);
+    public void Give(ulong request, BlockResult result) => (_state.GivenRequest, _state.GivenResult) = (request, (byte)result);
 
     /// <param name="register">1 to 7 of the command block.</param>
     /// <param name="previous">HOB: the byte written before the newest.</param>
-    internal byte ReadRegister(int register, bool previous)
+    public byte ReadRegister(int register, bool previous)
     {
         switch (register)
         {
@@ -128,7 +128,7 @@ public sealed class AtaDrive : IStateful
 
     /// <summary>Both devices of a cable latch what the host writes; a busy one does not.</summary>
     /// <param name="register">1 to 6 of the command block.</param>
-    internal void WriteRegister(int register, byte value)
+    public void WriteRegister(int register, byte value)
     {
         if (Busy) return;
         switch (register)
@@ -143,7 +143,7 @@ public sealed class AtaDrive : IStateful
     }
 
     /// <summary>SRST goes up: whatever runs is dropped and the device is busy until it went down again.</summary>
-    internal void BeginSoftReset()
+    public void BeginSoftReset()
     {
         _event.Cancel();
         _state.Step = AtaStep.None;
@@ -152,10 +152,10 @@ public sealed class AtaDrive : IStateful
         SetInterrupt(false);
     }
 
-    internal void EndSoftReset() => Schedule(AtaStep.Reset, ResetNs);
+    public void EndSoftReset() => Schedule(AtaStep.Reset, ResetNs);
 
     /// <param name="size">1, 2 or 4 bytes.</param>
-    internal uint ReadData(int size)
+    public uint ReadData(int size)
     {
         if (!Requesting || _state.Writing != 0) return size == 1 ? 0xff : size == 2 ? 0xffff : 0xffffffff;
         uint value = 0;
@@ -165,7 +165,7 @@ public sealed class AtaDrive : IStateful
     }
 
     /// <param name="size">1, 2 or 4 bytes.</param>
-    internal void WriteData(int size, uint value)
+    public void WriteData(int size, uint value)
     {
         if (!Requesting || _state.Writing == 0) return;
         for (int i = 0; i < size && _state.BlockPosition < _state.BlockBytes; i++) _buffer[_state.BlockPosition++] = (byte)(value >> (8 * i));
@@ -175,7 +175,7 @@ public sealed class AtaDrive : IStateful
     }
 
     /// <summary>The bus master's start bit went up: a DMA command that waits for it begins.</summary>
-    internal void BusMasterStarted()
+    public void BusMasterStarted()
     {
         if (_state.WaitsForBusMaster == 0) return;
         _state.WaitsForBusMaster = 0;
@@ -183,7 +183,7 @@ public sealed class AtaDrive : IStateful
     }
 
     /// <summary>The start bit went down in the middle of a command, which then waits again.</summary>
-    internal void BusMasterStopped()
+    public void BusMasterStopped()
     {
         if (_state.Step != AtaStep.Dma) return;
         _event.Cancel();
@@ -192,14 +192,14 @@ public sealed class AtaDrive : IStateful
     }
 
     /// <summary>EXECUTE DEVICE DIAGNOSTIC reaches both devices; device 0 interrupts.</summary>
-    internal void Diagnose()
+    public void Diagnose()
     {
         if (Busy) return;
         PutSignature();
         SetInterrupt(Position == 0);
     }
 
-    internal void Execute(byte command)
+    public void Execute(byte command)
     {
         if (Busy || Requesting) return;
         _state.Command = command;

@@ -61,20 +61,26 @@ internal static class AtaIdentify
         Word(block, 88, 0x0007 | ultraMode);                          // ultra DMA 0-2
         Word(block, 93, position == 0 ? 0x600b : 0x6b00);             // passed reset; jumper decides the position
         BinaryPrimitives.WriteInt64LittleEndian(block[200..], sectors);
-        block[510] = 0xa5;                                            // integrity word: all 512 bytes add up to zero
+        Seal(block);
+    }
+
+    /// <summary>The integrity word: all 512 bytes add up to zero.</summary>
+    internal static void Seal(Span<byte> block)
+    {
+        block[510] = 0xa5;
         byte sum = 0;
         foreach (byte b in block[..511]) sum += b;
         block[511] = (byte)-sum;
     }
 
-    private static void Word(Span<byte> block, int word, int value) =>
+    internal static void Word(Span<byte> block, int word, int value) =>
         BinaryPrimitives.WriteUInt16LittleEndian(block[(2 * word)..], (ushort)value);
 
     private static void Double(Span<byte> block, int word, uint value) =>
         BinaryPrimitives.WriteUInt32LittleEndian(block[(2 * word)..], value);
 
     /// <summary>Strings have the first character in the high byte of the first word and are padded with spaces.</summary>
-    private static void Text(Span<byte> block, int word, int words, string text)
+    internal static void Text(Span<byte> block, int word, int words, string text)
     {
         for (int i = 0; i < 2 * words; i++) block[(2 * word) + (i ^ 1)] = i < text.Length ? (byte)text[i] : (byte)' ';
     }

@@ -25,7 +25,7 @@ public sealed class IdeChannel : IPortDevice, IStateful
     private const byte InterruptsOff = 0x02;
 
     private readonly int _number;
-    private readonly AtaDrive?[] _drives;
+    private readonly IIdeDrive?[] _drives;
     private readonly IrqLine _irq;
     private readonly BusMasterChannel? _busMaster;
     private IdeChannelState _state;
@@ -35,7 +35,7 @@ public sealed class IdeChannel : IPortDevice, IStateful
     /// <param name="drive1">Drive number × 2 + 1, or null.</param>
     /// <param name="irq">IRQ 14 or 15.</param>
     /// <param name="busMaster">Null for a channel without DMA.</param>
-    public IdeChannel(int number, AtaDrive? drive0, AtaDrive? drive1, IrqLine irq, BusMasterChannel? busMaster)
+    public IdeChannel(int number, IIdeDrive? drive0, IIdeDrive? drive1, IrqLine irq, BusMasterChannel? busMaster)
     {
         Check.That(drive0 is null || drive0.Position == 0);
         Check.That(drive1 is null || drive1.Position == 1);
@@ -44,7 +44,7 @@ public sealed class IdeChannel : IPortDevice, IStateful
         _irq = irq;
         _busMaster = busMaster;
         ControlPort = new ControlBlock(this);
-        foreach (AtaDrive? drive in _drives)
+        foreach (IIdeDrive? drive in _drives)
         {
             if (drive is null) continue;
             drive.InterruptChanged = UpdateInterrupt;
@@ -67,14 +67,14 @@ public sealed class IdeChannel : IPortDevice, IStateful
 
     private bool IsDeaf => Decoded is { } decoded && !decoded();
 
-    private AtaDrive? Selected => _drives[_state.Selected];
+    private IIdeDrive? Selected => _drives[_state.Selected];
 
     /// <summary>Hardware reset of the cable and its devices.</summary>
     public void Reset()
     {
         _state.Selected = 0;
         _state.Control = 0;
-        foreach (AtaDrive? drive in _drives) drive?.Reset();
+        foreach (IIdeDrive? drive in _drives) drive?.Reset();
         UpdateInterrupt();
     }
 
@@ -118,7 +118,7 @@ public sealed class IdeChannel : IPortDevice, IStateful
             else Selected?.Execute(value);
             return;
         }
-        foreach (AtaDrive? drive in _drives) drive?.WriteRegister(register, value);
+        foreach (IIdeDrive? drive in _drives) drive?.WriteRegister(register, value);
         if (register != 6) return;
         _state.Selected = (byte)((value >> 4) & 1);
         UpdateInterrupt();
@@ -133,7 +133,7 @@ public sealed class IdeChannel : IPortDevice, IStateful
     private void Diagnose()
     {
         _state.Selected = 0;
-        foreach (AtaDrive? drive in _drives) drive?.Diagnose();
+        foreach (IIdeDrive? drive in _drives) drive?.Diagnose();
         UpdateInterrupt();
     }
 
@@ -143,7 +143,7 @@ public sealed class IdeChannel : IPortDevice, IStateful
         _state.Control = value;
         if ((changed & SoftReset) != 0)
         {
-            foreach (AtaDrive? drive in _drives)
+            foreach (IIdeDrive? drive in _drives)
             {
                 if ((value & SoftReset) != 0) drive?.BeginSoftReset();
                 else drive?.EndSoftReset();

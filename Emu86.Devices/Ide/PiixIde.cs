@@ -15,13 +15,13 @@ public sealed class PiixIde : IPortDevice
     private const uint TimingDefault = 0x8000;
 
     private readonly BusMasterChannel[] _busMasters;
-    private readonly AtaDrive?[] _drives;
+    private readonly IIdeDrive?[] _drives;
 
     /// <param name="memory">Where bus master transfers go.</param>
     /// <param name="irq14">The primary channel's interrupt.</param>
     /// <param name="irq15">The secondary channel's interrupt.</param>
     /// <param name="drives">Four entries by drive number (channel × 2 + position); null is an empty place.</param>
-    public PiixIde(IDmaMemory memory, IrqLine irq14, IrqLine irq15, AtaDrive?[] drives)
+    public PiixIde(IDmaMemory memory, IrqLine irq14, IrqLine irq15, IIdeDrive?[] drives)
     {
         Check.That(drives.Length == 4);
         _drives = drives;
@@ -48,7 +48,7 @@ public sealed class PiixIde : IPortDevice
     public IdeChannel Secondary { get; }
 
     /// <summary>Everything with state, in a fixed order.</summary>
-    public IEnumerable<IStateful> Units => [Function, Primary, Secondary, .. _busMasters, .. _drives.OfType<AtaDrive>()];
+    public IEnumerable<IStateful> Units => [Function, Primary, Secondary, .. _busMasters, .. _drives.OfType<IIdeDrive>()];
 
     /// <summary>PCIRST#.</summary>
     public void Reset()
@@ -68,9 +68,9 @@ public sealed class PiixIde : IPortDevice
     /// <summary>A drive's flush is due whose writes are not allowed to be durable yet: until then no event may be fired.</summary>
     internal bool WaitsToFlush(ulong nowNs)
     {
-        foreach (AtaDrive? drive in _drives)
+        foreach (IIdeDrive? drive in _drives)
         {
-            if (drive is not null && drive.WaitsToFlush(nowNs)) return true;
+            if (drive is AtaDrive disk && disk.WaitsToFlush(nowNs)) return true;
         }
         return false;
     }

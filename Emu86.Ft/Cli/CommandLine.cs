@@ -41,7 +41,8 @@ public static class CommandLine
         Text("Machine", "--hdc", "PATH[,readonly]", "Third IDE disk", "-hdc"),
         Text("Machine", "--hdd", "PATH[,readonly]", "Fourth IDE disk", "-hdd"),
     ];
-    private static readonly Option<string> Boot = Text("Machine", "--boot", "DEVICE", "What the BIOS boots: c (disk) or n (option ROM; default c); a, d (not built yet)", "-boot");
+    private static readonly Option<string> Cdrom = Text("Machine", "--cdrom", "PATH", "CD-ROM drive with an ISO image, or none for an empty one; POST /control/medium changes it", "-cdrom");
+    private static readonly Option<string> Boot = Text("Machine", "--boot", "DEVICE", "What the BIOS boots first: c (disk, default), d (CD-ROM) or n (option ROM); a (not built yet)", "-boot");
     private static readonly Option<string> Kernel = Text("Machine", "--kernel", "PATH", "Start this Linux bzImage or multiboot ELF directly", "-kernel");
     private static readonly Option<string> Initrd = Text("Machine", "--initrd", "PATH", "Initial RAM disk of --kernel", "-initrd");
     private static readonly Option<string> Append = Text("Machine", "--append", "TEXT", "Command line of --kernel", "-append");
@@ -95,7 +96,6 @@ public static class CommandLine
     static CommandLine()
     {
         Later("Roles", "--bisect", "FILE", "Find the first differing instruction of a divergence", "narrow it down with --replay FILE --until COUNT --print-hash");
-        Later("Machine", "--cdrom", "PATH", "CD-ROM drive", "attach the image read-only as a disk: --hdb PATH,readonly");
         Later("Machine", "--fda", "PATH", "Floppy drive", "boot from a disk image (--hda) or a kernel (--kernel)");
         Later("Replication", "--quorum", "N", "Backups that must acknowledge an output", "leave it out: all backups acknowledge every output");
         Later("Replication", "--disk-reads", "SIDE", "primary or backup: who reads a shared disk", "leave it out: each side reads its own image");
@@ -170,7 +170,8 @@ public static class CommandLine
             MemoryBytes = p.GetValue(Memory) is { } memory ? Values.Size("--memory", memory) : 128L << 20,
             Cpu = Values.OneOf("--cpu", p.GetValue(Cpu) ?? "pentium2", "486", "pentium", "pentium2", ("pentium4", "use pentium2, which has no SSE")),
             Disks = [.. Disks.Select(d => p.GetValue(d) is { } text ? Values.Disk(d.Name, text) : null)],
-            Boot = Values.OneOf("--boot", p.GetValue(Boot) ?? "c", "c", "n", ("a", "use c with --hda"), ("d", "use c with --hda")),
+            Cdrom = p.GetValue(Cdrom),
+            Boot = Values.OneOf("--boot", p.GetValue(Boot) ?? "c", "c", "d", "n", ("a", "use c with --hda")),
             Kernel = p.GetValue(Kernel),
             Initrd = p.GetValue(Initrd),
             Append = p.GetValue(Append) ?? "",
@@ -213,6 +214,8 @@ public static class CommandLine
             Tls = TlsOf(p),
             JsonLog = Values.OneOf("--log-format", p.GetValue(LogFormat) ?? "text", "text", "json") == "json",
         };
+        if (options.Cdrom is not null && options.Disks[CdromConfig.Drive] is not null) throw new UsageException("--cdrom and --hdc are the same place, the secondary master; give the disk as --hdb or --hdd");
+        if (options.Boot == "d" && options.Cdrom is null && options.Role != Role.Backup) throw new UsageException("--boot d goes with --cdrom PATH");
         if (options.Slice == 0) throw new UsageException("--slice takes a count of at least 1");
         if (options.Kernel is null && (options.Initrd is not null || p.GetValue(Append) is not null)) throw new UsageException("--initrd and --append go with --kernel");
         if (options.Role != Role.Replay && (options.Until ?? options.From) is not null) throw new UsageException("--until and --from go with --replay");

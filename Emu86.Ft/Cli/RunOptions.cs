@@ -90,6 +90,10 @@ public sealed record RunOptions
     public long MemoryBytes { get; init; } = 128L << 20;
     public string Cpu { get; init; } = "pentium2";
     public DiskOption?[] Disks { get; init; } = [null, null, null, null];
+
+    /// <summary>A CD image, or "none" for an empty drive; null: no drive.</summary>
+    public string? Cdrom { get; init; }
+
     public string Boot { get; init; } = "c";
     public string? Kernel { get; init; }
     public string? Initrd { get; init; }
@@ -179,5 +183,5 @@ public sealed record RunOptions
     public bool JsonLog { get; init; }
 
     /// <summary>No guest software was named: the embedded guest runs.</summary>
-    public bool UsesEmbeddedGuest => Kernel is null && Disks.All(d => d is null) && Bios is null && Restore is null;
+    public bool UsesEmbeddedGuest => Kernel is null && Disks.All(d => d is null) && Cdrom is null && Bios is null && Restore is null;
 }

@@ -1,5 +1,6 @@
 // What people are told of a disk image that fails.
 using Emu86.Devices;
+using Emu86.Devices.Ide;
 
 namespace Emu86.Ft.Host;
 
@@ -10,10 +11,13 @@ internal static class DiskErrors
     public static string NameOf(int drive) => $"hd{(char)('a' + drive)}";
 
     /// <summary>What the host said.</summary>
-    public static string Reason(int drive, IBlockStore? disk) => Last(disk) ?? $"the image of {NameOf(drive)} cannot be used";
+    /// <param name="drive">0 to 3.</param>
+    /// <param name="disk">Null for a CD-ROM drive.</param>
+    /// <param name="media">Of a machine that has one.</param>
+    public static string Reason(int drive, IBlockStore? disk, IMediumStore? media = null) => Last(disk) ?? (disk is null ? (media as MediaLibrary)?.LastError : null) ?? $"the image of {NameOf(drive)} cannot be used";
 
     /// <summary>The same where no other copy is good.</summary>
-    public static string Sentence(DiskFailure failure, IBlockStore? disk) => $"{Reason(failure.Drive, disk)}; the guest sees an error of its disk {NameOf(failure.Drive)}";
+    public static string Sentence(DiskFailure failure, IBlockStore? disk, IMediumStore? media = null) => $"{Reason(failure.Drive, disk, media)}; the guest sees an error of its disk {NameOf(failure.Drive)}";
 
     /// <summary>Flushes disks at the end of a run: what the guest was told is written must be there when the program ends with 0.</summary>
     /// <param name="disks">By drive.</param>

@@ -16,6 +16,7 @@ public sealed record ControlPanel(Machine Machine, InputQueue Inputs, LiveLoop L
 {
     private const int AnswerMs = 30_000;
     private const string MoveTo = "move?to=";
+    private const string MediumQuery = "medium?";
 
     /// <summary>Begins to move the guest to another host; on the emulation thread. Null: there is no protocol to move it by.</summary>
     public Func<Endpoint, ControlAnswer>? Move { get; init; }
@@ -34,7 +35,8 @@ public sealed record ControlPanel(Machine Machine, InputQueue Inputs, LiveLoop L
         "powerbutton" => Put(InputEvent.PowerButton(), "power button pressed"),
         "poweroff" => Off(),
         "snapshot" => At(Save),
-        "medium" => new ControlAnswer(501, "medium is not supported by this version of emu86"),
+        "medium" => new ControlAnswer(400, $"say which drive and which medium: POST /control/{MediumControl.Usage}"),
+        _ when operation.StartsWith(MediumQuery, StringComparison.Ordinal) => MediumControl.Do(operation[MediumQuery.Length..], At, Machine, Inputs),
         "move" => new ControlAnswer(400, $"say where to: POST /control/{MoveTo}HOST:PORT, where a backup listens"),
         _ when operation.StartsWith(MoveTo, StringComparison.Ordinal) => BeginMove(Uri.UnescapeDataString(operation[MoveTo.Length..])),
         _ => null,

@@ -13,7 +13,7 @@ public static class MachineBuilder
     private const uint VgaBiosAddress = 0xc_0000, OptionRomAddress = 0xd_0000;
 
     /// <summary>The configuration that the options ask for.</summary>
-    public static MachineConfig Configure(RunOptions options, IReadOnlyList<IBlockStore?> disks)
+    public static MachineConfig Configure(RunOptions options, IReadOnlyList<IBlockStore?> disks, MediaLibrary? media = null)
     {
         if (options.MemoryBytes % (1 << 20) != 0 || options.MemoryBytes is < 1 << 20 or > 3L << 30)
         {
@@ -49,7 +49,8 @@ public static class MachineBuilder
             Bios = bios,
             OptionRoms = [.. roms],
             DirectBoot = boot,
-            BootOrder = options.Boot == "n" ? 0x4 : 0x2,
+            BootOrder = BootOrder(options),
+            Cdrom = options.Cdrom is null ? null : CdromConfig.With(media?.Initial),
             ExitPort = options.ExitPort,
             NoReboot = options.NoReboot,
         };
@@ -61,11 +62,12 @@ public static class MachineBuilder
 
     /// <summary>Builds the machine; a kernel that cannot be started is a sentence.</summary>
     /// <param name="engine">Each side's own choice: no bit of the guest depends on it.</param>
-    public static Machine Build(MachineConfig config, IReadOnlyList<IBlockStore?> disks, IOutputSink outputs, EngineChoice engine = EngineChoice.Auto)
+    /// <param name="media">Needed for a machine with a CD-ROM drive.</param>
+    public static Machine Build(MachineConfig config, IReadOnlyList<IBlockStore?> disks, IOutputSink outputs, EngineChoice engine = EngineChoice.Auto, MediaLibrary? media = null)
     {
         try
         {
-            var machine = new Machine(config, disks, outputs);
+            var machine = new Machine(config, disks, outputs, media);
             TranslationThread.Serve(machine.Board.Processor);
             if (machine.Board.Processor.UseTranslator(engine != EngineChoice.Interpreter) || engine == EngineChoice.Auto) return machine;
             machine.Dispose();
@@ -103,6 +105,14 @@ public static class MachineBuilder
             throw new HostException($"{option} {path} cannot be read: {e.Message}");
         }
     }
+
+    // First device in the lowest nibble: 2 disk, 3 CD, 4 network.
+    private static int BootOrder(RunOptions options) => options.Boot switch
+    {
+        "n" => 0x4,
+        "d" => 0x23,
+        _ => options.Cdrom is null ? 0x2 : 0x32,
+    };
 
     private static OptionRom Rom(string option, uint address, byte[] image, int bytesMax)
     {

@@ -79,9 +79,10 @@ public sealed class SnapshotFile
         }
     }
 
-    /// <summary>The configuration, when these drives fit it. Throws <see cref="HostException"/>.</summary>
-    public MachineConfig ConfigFor(IReadOnlyList<IBlockStore?> disks)
+    /// <summary>The configuration, when these drives and --cdrom fit it. Throws <see cref="HostException"/>.</summary>
+    public MachineConfig ConfigFor(IReadOnlyList<IBlockStore?> disks, string? cdrom)
     {
+        MediaLibrary.RefuseSurplus(cdrom, Config);
         for (int n = 0; n < disks.Count; n++)
         {
             long saved = Config.DriveSectors[n], have = disks[n]?.SectorCount ?? 0;
@@ -101,6 +102,7 @@ public sealed class SnapshotFile
         {
             throw new HostException($"--restore {_path}: {e.Message}");
         }
+        MediaLibrary.Require(machine);
     }
 
     /// <summary>Whether the counts that the options name are still to come, and a snapshot can be written. Throws <see cref="HostException"/>.</summary>

@@ -36,12 +36,13 @@ public sealed class Standalone(RunOptions options)
         // A recording writes nothing to its images: it needs no epoch.
         using SoleOwner? owner = options.RecordFile is null ? SoleOwner.Claim(options, _report) : null;
         if (owner is not null) _report.Say($"role standalone epoch {owner.Epoch}, the disk belongs to the guest '{owner.Guest}'");
+        using var media = new MediaLibrary(options.Cdrom);
         SnapshotFile? snapshot = options.Restore is { } file ? SnapshotFile.Read(file) : null;
-        MachineConfig config = snapshot is null ? MachineBuilder.Configure(options, disks) : snapshot.ConfigFor(disks);
+        MachineConfig config = snapshot is null ? MachineBuilder.Configure(options, disks, media) : snapshot.ConfigFor(disks, options.Cdrom);
         using IHostNetwork? network = Networks.Open(options);
         using ISerialTarget serial = SerialTargets.Open(options.Serial, _report.Say);
         var world = new WorldOutputs(options, serial, network);
-        using Machine machine = MachineBuilder.Build(config, PatientDisk.Over(disks, _patience), world, options.Engine);
+        using Machine machine = MachineBuilder.Build(config, PatientDisk.Over(disks, _patience), world, options.Engine, media);
         snapshot?.RestoreTo(machine);
         SnapshotFile.CheckOptions(options, machine);
         var inputs = new InputQueue();
@@ -56,8 +57,8 @@ public sealed class Standalone(RunOptions options)
         };
         using RecordingFile? recording = options.RecordFile is { } record ? RecordingFile.Create(record) : null;
         LiveLoop? loop = null;
-        Recorder? recorder = recording is null ? null : NewRecorder(machine, overlays, recording, serial.Flush, () => loop!.Stop(), f => SayDiskError(f, disks));
-        loop = new LiveLoop(machine, inputs, settings, recorder as IRunLog ?? new FlushAtBoundary(serial, f => SayDiskError(f, disks)))
+        Recorder? recorder = recording is null ? null : NewRecorder(machine, overlays, recording, serial.Flush, () => loop!.Stop(), f => SayDiskError(f, disks, media));
+        loop = new LiveLoop(machine, inputs, settings, recorder as IRunLog ?? new FlushAtBoundary(serial, f => SayDiskError(f, disks, media)))
         {
             DebtDropped = t => _report.Say($"the host stood still for {t.TotalSeconds:F1} s; the guest does not catch up"),
             Waited = _patience is null ? null : _patience.TakeWaited,
@@ -108,7 +109,7 @@ public sealed class Standalone(RunOptions options)
         return new Recorder(machine, disks, identity, file, new RecorderSettings((ulong)options.HashEveryMs * 1_000_000)) { AtBoundary = flush, Broken = stop, DiskError = diskError };
     }
 
-    private void SayDiskError(DiskFailure failure, IBlockStore?[] disks) => _report.SayOnce(DiskErrors.Sentence(failure, disks[failure.Drive]));
+    private void SayDiskError(DiskFailure failure, IBlockStore?[] disks, MediaLibrary media) => _report.SayOnce(DiskErrors.Sentence(failure, disks[failure.Drive], media));
 
     private int ExitCodeOf(LiveEnd end, Machine machine, WorldOutputs world)
     {

@@ -58,9 +58,9 @@ public sealed class FuzzFindingsTests
         using var folder = new TemporaryFolder();
         byte[] good = MessagePackSerializer.Serialize(FuzzFiles.Small), nested = new byte[1_000_000];
         Array.Fill(nested, (byte)0x91);
-        // A field more than this program knows: 15 became 16.
-        Assert.Equal(0x9f, good[0]);
-        byte[] configuration = [0xdc, 0, 16, .. good[1..], .. nested, 0xc0];
+        // A field more than this program knows: 16 became 17.
+        Assert.Equal([0xdc, 0, 16], good[..3]);
+        byte[] configuration = [0xdc, 0, 17, .. good[3..], .. nested, 0xc0];
         byte[] snapshot = Header((ref MessagePackWriter w) => w.WriteRaw(configuration)).ToArray();
         byte[] hash = XxHash128.Hash(snapshot);
         // The file's checksum is a little-endian number, the bytes here are big-endian.
@@ -86,14 +86,14 @@ public sealed class FuzzFindingsTests
 
     /// <summary>They stopped the replaying machine as a programming mistake.</summary>
     [Theory]
-    [InlineData(InputKind.MediumChange)]
-    [InlineData(InputKind.WallTime)]
-    [InlineData(InputKind.SerialLines)]
-    [InlineData(InputKind.RateChange)]
-    public void An_input_that_no_machine_takes_is_refused(InputKind kind)
+    [InlineData(InputKind.MediumChange, 1)]
+    [InlineData(InputKind.WallTime, 0)]
+    [InlineData(InputKind.SerialLines, 0)]
+    [InlineData(InputKind.RateChange, 0)]
+    public void An_input_that_no_machine_takes_is_refused(InputKind kind, ulong value)
     {
         ArrayBufferWriter<byte> payload = new();
-        MessageCodec.Write(payload, new InputRecord(default, new InputEvent(kind, 0, 0, 0, default)) { Lsn = 1 });
+        MessageCodec.Write(payload, new InputRecord(default, new InputEvent(kind, 0, value, 0, default)) { Lsn = 1 });
         Assert.Contains("an input that cannot be", Assert.Throws<ProtocolException>(() => MessageCodec.Read(MessageType.Input, payload.WrittenMemory, 1)).Message);
     }
 

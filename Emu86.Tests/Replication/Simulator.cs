@@ -315,7 +315,7 @@ internal sealed partial class Simulator
         return _chance.Between(0, 40) switch
         {
             0 => InputEvent.Reset(),
-            1 => InputEvent.MediumChange(0, _nextInput, new byte[16]),
+            1 => InputEvent.MediumChange(0, _nextInput * 2048, new byte[16]),
             < 12 => InputEvent.NetFrame(0, new byte[_chance.Between(14, 300)]),
             _ => InputEvent.RateChange(_nextInput),
         };

@@ -106,7 +106,7 @@ public sealed class StatusServer : IDisposable
             if (head.Contains("\r\nOrigin:", StringComparison.OrdinalIgnoreCase)) return (403, "text/plain", "control operations are not for web pages\n");
             return _control(target["/control/".Length..]) is { } answer ? (answer.Status, "text/plain", answer.Text + "\n") : (404, "text/plain", "there is no such control operation\n");
         }
-        return (404, "text/plain", "there are /, /status, /metrics and POST /control/{pause,resume,reset,powerbutton,poweroff,snapshot,move?to=HOST:PORT}\n");
+        return (404, "text/plain", "there are /, /status, /metrics and POST /control/{pause,resume,reset,powerbutton,poweroff,snapshot,medium?drive=cdrom&path=FILE,move?to=HOST:PORT}\n");
     }
 
     private static string Json(StatusView v) => JsonSerializer.Serialize(new Dictionary<string, object>

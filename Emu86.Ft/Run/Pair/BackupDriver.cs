@@ -22,6 +22,7 @@ internal sealed class BackupDriver : ICoreEvents
     private readonly GatedOutputs _outputs = new();
     private readonly BackupEvidence _evidence;
     private readonly BackupSnapshot _snapshot;
+    private readonly MediaLibrary _media;
     private (ulong Lsn, Position At, UInt128 OwnHash, Position? Target)? _diverged;
     private CloneReceiver? _clone;
     private DiskHistory?[] _histories = [];
@@ -55,6 +56,7 @@ internal sealed class BackupDriver : ICoreEvents
             OwnDisks = DiskCopies.Names(host.Options),
             Rejoin = host.Options.Rejoin,
         }, HostClock.NowUs);
+        _media = new MediaLibrary(host.Options.Cdrom);
         host.Events = this;
     }
 
@@ -187,10 +189,10 @@ internal sealed class BackupDriver : ICoreEvents
         {
             _histories = [];
             _shared = SharedDisks.Follow(_host.Options, _hello.Machine, config, _outputs, _host.Report.Say);
-            return MachineBuilder.Build(config, PatientDisk.Over(_shared.Stores, _host.Patience), _outputs, _host.Options.Engine);
+            return MachineBuilder.Build(config, PatientDisk.Over(_shared.Stores, _host.Patience), _outputs, _host.Options.Engine, _media);
         }
         _histories = [.. _clone!.Disks.Select(d => d is null ? null : _evidence.Keep(d))];
-        return MachineBuilder.Build(config, PatientDisk.Over(_histories, _host.Patience), _outputs, _host.Options.Engine);
+        return MachineBuilder.Build(config, PatientDisk.Over(_histories, _host.Patience), _outputs, _host.Options.Engine, _media);
     }
 
     private void TakeCloned(Message message)
@@ -326,7 +328,7 @@ internal sealed class BackupDriver : ICoreEvents
             _core.CannotFollow(Now);
             return true;
         }
-        _core.GiveUp(Now, $"this backup's disk failed: {DiskErrors.Reason(failure.Drive, _clone!.Disks[failure.Drive])}");
+        _core.GiveUp(Now, $"this backup's disk failed: {DiskErrors.Reason(failure.Drive, _clone!.Disks[failure.Drive], _media)}");
         return true;
     }
 

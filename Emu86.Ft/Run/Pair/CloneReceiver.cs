@@ -68,6 +68,7 @@ public sealed class CloneReceiver(RunOptions options, Hello hello, ProtocolOptio
         {
             throw new HostException(e.Message);
         }
+        MediaLibrary.Require(machine);
         _machine = null;
         return machine;
     }
@@ -195,6 +196,7 @@ public sealed class CloneReceiver(RunOptions options, Hello hello, ProtocolOptio
     private void Compare(MachineConfig config)
     {
         RunOptions plain = new();
+        MediaLibrary.RefuseSurplus(options.Cdrom, config);
         if (options.MemoryBytes != plain.MemoryBytes && options.MemoryBytes != config.MemoryBytes) throw new HostException($"--memory {options.MemoryBytes >> 20}M is given here, the primary's machine has {config.MemoryBytes >> 20}M");
         if (options.Cpu != plain.Cpu && options.Cpu != config.Cpu) throw new HostException($"--cpu {options.Cpu} is given here, the primary's machine has {config.Cpu}");
         if (options.Nic != plain.Nic && options.Nic != config.Nic) throw new HostException($"--nic {options.Nic} is given here, the primary's machine has {config.Nic}");

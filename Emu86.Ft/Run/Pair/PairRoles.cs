@@ -19,9 +19,10 @@ public static class PairRoles
         using PrimaryDisks closed = disks;
         IReadOnlyList<IBlockStore?> stores = shared?.Stores ?? disks.Stores;
         SnapshotFile? snapshot = options.Restore is { } file ? SnapshotFile.Read(file) : null;
-        MachineConfig config = snapshot?.ConfigFor(stores) ?? MachineBuilder.Configure(options, stores);
+        using var media = new MediaLibrary(options.Cdrom);
+        MachineConfig config = snapshot?.ConfigFor(stores, options.Cdrom) ?? MachineBuilder.Configure(options, stores, media);
         using World world = World.Open(options, host.Queue, host.Report);
-        using Machine machine = MachineBuilder.Build(config, PatientDisk.Over(stores, host.Patience), gate, options.Engine);
+        using Machine machine = MachineBuilder.Build(config, PatientDisk.Over(stores, host.Patience), gate, options.Engine, media);
         snapshot?.RestoreTo(machine);
         SnapshotFile.CheckOptions(options, machine);
         var start = new PrimaryStart

@@ -148,10 +148,10 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
     private void Failed(DiskFailure failure)
     {
         IBlockStore? disk = _shared is null ? _disks[failure.Drive] : _shared.Stores[failure.Drive];
-        // There is one image: the other side could not do it either.
-        if (_shared is not null || !GiveUp(DiskErrors.Reason(failure.Drive, disk)))
+        // A shared disk has one image: the other side could not do it either.
+        if (_shared?.Stores[failure.Drive] is not null || !GiveUp(DiskErrors.Reason(failure.Drive, disk, _machine.Media)))
         {
-            _host.Report.SayOnce(DiskErrors.Sentence(failure, disk));
+            _host.Report.SayOnce(DiskErrors.Sentence(failure, disk, _machine.Media));
             _core.Input(Now, failure.AsInput());
         }
     }
@@ -440,7 +440,7 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
         long began = Now;
         _machine.Settle();
         LogReads();
-        foreach (DiskFailure failure in _machine.TakeDiskFailures()) _host.Report.SayOnce(DiskErrors.Sentence(failure, _disks[failure.Drive]));
+        foreach (DiskFailure failure in _machine.TakeDiskFailures()) _host.Report.SayOnce(DiskErrors.Sentence(failure, _disks[failure.Drive], _machine.Media));
         // What the machine put out while it settled for the snapshot belongs before it.
         Boundary(_machine.Position, idle: false);
         if (clone != _clone) return;
