@@ -3,6 +3,7 @@ using System.Buffers;
 using System.Text;
 using Emu86.Devices;
 using Emu86.Ft.Cli;
+using Emu86.Ft.Host;
 using Emu86.Ft.Run;
 
 namespace Emu86.Tests.Guests;
@@ -12,6 +13,7 @@ internal sealed class GuestConsole : IOutputSink, IDisposable
 {
     private readonly StringBuilder _text = new();
     private readonly IBlockStore?[] _disks;
+    private readonly MediaLibrary _media;
     private readonly ulong _slice;
     private int _seen;
 
@@ -19,7 +21,8 @@ internal sealed class GuestConsole : IOutputSink, IDisposable
     {
         _slice = options.Slice;
         _disks = MachineBuilder.OpenDisks(options);
-        Machine = MachineBuilder.Build(MachineBuilder.Configure(options, _disks), _disks, this, options.Engine);
+        _media = new MediaLibrary(options.Cdrom);
+        Machine = MachineBuilder.Build(MachineBuilder.Configure(options, _disks, _media), _disks, this, options.Engine, _media);
     }
 
     public Machine Machine { get; }
@@ -91,6 +94,7 @@ internal sealed class GuestConsole : IOutputSink, IDisposable
     public void Dispose()
     {
         Machine.Dispose();
+        _media.Dispose();
         foreach (IBlockStore? disk in _disks) (disk as IDisposable)?.Dispose();
     }
 }

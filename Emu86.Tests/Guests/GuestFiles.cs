@@ -18,6 +18,12 @@ internal static class GuestFiles
 
     public static readonly string EmbeddedKernel = Path.Combine(Repository, "guests", "embedded", "emu86-guest.elf");
 
+    public const string HowToGetCds = "needs CD images: guests/linux/build.sh, then guests/systems/build-cd.sh (Debian 12, installs isolinux and xorriso)";
+
+    public static readonly string BootCd = System("cd.iso"), CdOne = System("one.iso"), CdTwo = System("two.iso");
+
+    public static bool HaveCds => File.Exists(BootCd) && File.Exists(CdOne) && File.Exists(CdTwo);
+
     public static bool HaveSystems => File.Exists(Memtest) && File.Exists(Ipxe) && File.Exists(SeaBios) && File.Exists(GrubDisk);
 
     public static bool HaveLinux => File.Exists(Kernel) && File.Exists(Initrd) && File.Exists(Disk);
