@@ -353,6 +353,7 @@ public sealed class AtapiDrive : IIdeDrive
     {
         _state.BufferBytes = 0;
         _state.Offered = 0;
+        _state.Moved = 0;
         int sectors = (int)Math.Min(_state.SectorsLeft, BufferSectors);
         if (sectors == 0) return false;
         int bytes = sectors * Ide.Medium.SectorBytes;

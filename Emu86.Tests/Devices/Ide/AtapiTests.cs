@@ -290,6 +290,17 @@ public sealed class AtapiTests
         Assert.Equal(_cd.Content[(3 * 2048)..(4 * 2048)], first);
     }
 
+    /// <summary>What was left of the read's counters made a state that the drive itself refused.</summary>
+    [Fact]
+    public void A_state_saved_after_a_read_by_PIO_is_taken_again()
+    {
+        Assert.Equal(37 * 2048, _cd.Pio(0x28, 0, 0, 0, 0, 0, 0, 0, 37).Length);
+        byte[] saved = StateOf.Save(_cd.Drive);
+        AtapiRig other = AtapiRig.Ready();
+        StateOf.Load(other.Drive, saved);
+        Assert.Equal(saved, StateOf.Save(other.Drive));
+    }
+
     [Fact]
     public void A_state_whose_counters_leave_the_buffer_is_refused()
     {
