@@ -11,8 +11,13 @@ namespace Emu86.Devices;
 [MessagePackObject]
 public sealed record MachineConfig
 {
-    /// <summary>Raised when a field changes its meaning or the hardware model changes what a guest can see.</summary>
-    public const int CurrentVersion = 1;
+    /// <summary>Raised when a field is added or changes its meaning, or the hardware model changes what a guest can see.</summary>
+    public const int CurrentVersion = 2;
+
+    /// <summary>Had no CD-ROM drive, and is the same machine otherwise: what was saved of it still loads.</summary>
+    private const int VersionWithoutCdrom = 1;
+
+    private const int FieldsWithoutCdrom = 15;
 
     private const int NestedMax = 8;
     private const long YearOne = -62_135_596_800, YearTenThousand = 253_402_300_800;
@@ -70,7 +75,8 @@ public sealed record MachineConfig
     /// another host.</summary>
     [IgnoreMember]
     public string? Problem =>
-        Version != CurrentVersion ? $"it is of machine version {Version}, this program builds version {CurrentVersion}"
+        Version is not (VersionWithoutCdrom or CurrentVersion) ? $"it is of machine version {Version}, this program builds versions {VersionWithoutCdrom} and {CurrentVersion}"
+        : Version == VersionWithoutCdrom && Cdrom is not null ? $"a machine of version {Version} has no CD-ROM drive"
         : MemoryBytes % (1 << 20) != 0 || MemoryBytes is < 1 << 20 or > 3L << 30 ? $"{MemoryBytes} bytes of memory are not 1 MiB to 3 GiB in whole mebibytes"
         : Cpu is null || CpuModel.ByName(Cpu) is null ? $"the processor \"{Cpu}\" is not known"
         : DriveSectors is not { Length: 4 } || Array.Exists(DriveSectors, s => s is < 0 or > long.MaxValue / 512) ? "four drives of sensible size belong in it"
@@ -137,7 +143,13 @@ public sealed record MachineConfig
     }
 
     /// <summary>What both sides of a pair must agree on.</summary>
-    public UInt128 Hash() => XxHash128.HashToUInt128(MessagePackSerializer.Serialize(this));
+    public UInt128 Hash()
+    {
+        ReadOnlySpan<byte> bytes = MessagePackSerializer.Serialize(this);
+        if (Version != VersionWithoutCdrom) return XxHash128.HashToUInt128(bytes);
+        // As that version's program wrote it: an array of 15 (one byte, not three), without the nil at the end.
+        return XxHash128.HashToUInt128([0x90 | FieldsWithoutCdrom, .. bytes[3..^1]]);
+    }
 }
 
 /// <summary>A CD-ROM drive.</summary>
