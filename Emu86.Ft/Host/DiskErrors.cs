@@ -10,6 +10,9 @@ internal static class DiskErrors
     /// <summary>What the drive is called on the command line.</summary>
     public static string NameOf(int drive) => $"hd{(char)('a' + drive)}";
 
+    /// <param name="disk">Null for a CD-ROM drive.</param>
+    public static string KindOf(IBlockStore? disk) => disk is null ? "CD-ROM drive" : "disk";
+
     /// <summary>What the host said.</summary>
     /// <param name="drive">0 to 3.</param>
     /// <param name="disk">Null for a CD-ROM drive.</param>
@@ -17,7 +20,7 @@ internal static class DiskErrors
     public static string Reason(int drive, IBlockStore? disk, IMediumStore? media = null) => Last(disk) ?? (disk is null ? (media as MediaLibrary)?.LastError : null) ?? $"the image of {NameOf(drive)} cannot be used";
 
     /// <summary>The same where no other copy is good.</summary>
-    public static string Sentence(DiskFailure failure, IBlockStore? disk, IMediumStore? media = null) => $"{Reason(failure.Drive, disk, media)}; the guest sees an error of its disk {NameOf(failure.Drive)}";
+    public static string Sentence(DiskFailure failure, IBlockStore? disk, IMediumStore? media = null) => $"{Reason(failure.Drive, disk, media)}; the guest sees an error of its {KindOf(disk)} {NameOf(failure.Drive)}";
 
     /// <summary>Flushes disks at the end of a run: what the guest was told is written must be there when the program ends with 0.</summary>
     /// <param name="disks">By drive.</param>

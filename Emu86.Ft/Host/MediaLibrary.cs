@@ -1,97 +1,8 @@
-// CD images of this host, known by their content (docs/ft-protocol.md, "Removable media"). Sector n of an image is at byte 2048 n.
-using System.Buffers;
-using System.Buffers.Binary;
-using System.IO.Hashing;
+// What can lie in the CD-ROM drive of this side (docs/ft-protocol.md, "Removable media").
 using Emu86.Devices;
 using Emu86.Devices.Ide;
-using Microsoft.Win32.SafeHandles;
 
 namespace Emu86.Ft.Host;
-
-/// <summary>One image file, open for reading.</summary>
-public sealed class CdImage : IDisposable
-{
-    private const int PieceBytes = 1 << 20;
-    private const int DescriptorAt = 16 * Medium.SectorBytes;
-
-    private readonly SafeFileHandle _file;
-    private readonly DateTime _written;
-
-    private CdImage(SafeFileHandle file, Medium medium, DateTime written) => (_file, Medium, _written) = (file, medium, written);
-
-    /// <summary>What it is, with the full path.</summary>
-    public Medium Medium { get; }
-
-    /// <summary>Opens an image and reads all of it, to know it again. On any thread. Throws <see cref="HostException"/>.</summary>
-    public static CdImage Open(string path)
-    {
-        if (Directory.Exists(path)) throw new HostException($"CD image {path} is a directory; give the path of an ISO image file");
-        if (!File.Exists(path)) throw new HostException($"CD image {path} does not exist; check the path");
-        SafeFileHandle? file = null;
-        try
-        {
-            file = File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite);
-            long bytes = RandomAccess.GetLength(file);
-            if (bytes == 0 || bytes % Medium.SectorBytes != 0) throw new HostException($"CD image {path} has {bytes} bytes, which is not a whole number of 2048-byte sectors; it is truncated or not an ISO image");
-            DateTime written = File.GetLastWriteTimeUtc(file);
-            RefuseTruncated(path, file, bytes);
-            return new CdImage(file, new Medium(bytes, HashOf(path, file, bytes), Path.GetFullPath(path)), written);
-        }
-        catch (Exception e)
-        {
-            file?.Dispose();
-            if (e is UnauthorizedAccessException or IOException) throw new HostException($"CD image {path} cannot be read: {e.Message}");
-            throw;
-        }
-    }
-
-    /// <summary>Null when all was read; else why not.</summary>
-    internal string? Read(long sector, Span<byte> destination)
-    {
-        try
-        {
-            if (File.GetLastWriteTimeUtc(_file) != _written) return $"CD image {Medium.Path} was changed while the guest uses it";
-            int read = 0;
-            while (read < destination.Length)
-            {
-                int got = RandomAccess.Read(_file, destination[read..], sector * Medium.SectorBytes + read);
-                if (got == 0) return $"CD image {Medium.Path} became shorter";
-                read += got;
-            }
-            return null;
-        }
-        catch (IOException e)
-        {
-            return $"reading CD image {Medium.Path} failed: {e.Message}";
-        }
-    }
-
-    public void Dispose() => _file.Dispose();
-
-    // The primary volume descriptor says how long the volume is (ECMA-119, 8.4.8). What is no ISO 9660 volume cannot be judged.
-    private static void RefuseTruncated(string path, SafeFileHandle file, long bytes)
-    {
-        Span<byte> descriptor = stackalloc byte[84];
-        if (bytes < DescriptorAt + Medium.SectorBytes || RandomAccess.Read(file, descriptor, DescriptorAt) != descriptor.Length || !descriptor[..6].SequenceEqual("\u0001CD001"u8)) return;
-        long volume = (long)BinaryPrimitives.ReadUInt32LittleEndian(descriptor[80..]) * Medium.SectorBytes;
-        if (volume > bytes) throw new HostException($"CD image {path} is truncated: its volume has {volume} bytes, the file {bytes}; copy it again");
-    }
-
-    private static UInt128 HashOf(string path, SafeFileHandle file, long bytes)
-    {
-        var hash = new XxHash128();
-        byte[] piece = ArrayPool<byte>.Shared.Rent(PieceBytes);
-        for (long at = 0; at < bytes;)
-        {
-            int got = RandomAccess.Read(file, piece, at);
-            if (got == 0) throw new HostException($"CD image {path} became shorter while it was read");
-            hash.Append(piece.AsSpan(0, (int)Math.Min(got, bytes - at)));
-            at += got;
-        }
-        ArrayPool<byte>.Shared.Return(piece);
-        return hash.GetCurrentHashAsUInt128();
-    }
-}
 
 /// <summary>The images that one side has. On the emulation thread.</summary>
 public sealed class MediaLibrary : IMediumStore, IDisposable
@@ -120,39 +31,62 @@ public sealed class MediaLibrary : IMediumStore, IDisposable
     /// <summary>From now on this content can be read.</summary>
     public void Keep(CdImage image)
     {
-        if (!_images.TryAdd((image.Medium.Bytes, image.Medium.Hash), image)) image.Dispose();
+        // What is kept already may have been changed behind it.
+        if (_images.Remove((image.Medium.Bytes, image.Medium.Hash), out CdImage? earlier)) earlier.Dispose();
+        _images.Add((image.Medium.Bytes, image.Medium.Hash), image);
     }
 
     public BlockResult Open(Medium medium)
     {
-        if (_images.ContainsKey((medium.Bytes, medium.Hash))) return BlockResult.Ok;
         try
         {
+            if (_images.TryGetValue((medium.Bytes, medium.Hash), out CdImage? kept) && !kept.WasChanged) return BlockResult.Ok;
             if (medium.Path.Length == 0) throw new HostException("this side has no such image; give it with --cdrom PATH");
-            CdImage image = CdImage.Open(medium.Path);
-            Keep(image);
-            if (image.Medium.Bytes != medium.Bytes || image.Medium.Hash != medium.Hash) throw new HostException($"{medium.Path} has another content here; copy that image to this host, or give it with --cdrom PATH");
+            Keep(CdImage.Expect(medium));
             return BlockResult.Ok;
         }
-        catch (HostException e)
+        catch (Exception e) when (e is HostException or IOException)
         {
-            LastError = $"the guest's CD-ROM drive holds an image of {medium.Bytes} bytes with the content hash {medium.Hash:x32}: {e.Message}";
+            LastError = Sentence(medium, e.Message);
             return BlockResult.IoError;
         }
     }
 
     public BlockResult Read(Medium medium, long sector, Span<byte> destination)
     {
-        if (Open(medium) != BlockResult.Ok) return BlockResult.IoError;
-        if (_images[(medium.Bytes, medium.Hash)].Read(sector, destination) is not { } problem) return BlockResult.Ok;
+        if (!_images.TryGetValue((medium.Bytes, medium.Hash), out CdImage? image))
+        {
+            if (Open(medium) != BlockResult.Ok) return BlockResult.IoError;
+            image = _images[(medium.Bytes, medium.Hash)];
+        }
+        if (image.Read(sector, destination) is not { } problem) return BlockResult.Ok;
         LastError = problem;
         return BlockResult.IoError;
     }
 
-    /// <summary>A state was restored: what lies in its drive must be here. Throws <see cref="HostException"/>.</summary>
-    public static void Require(Machine machine)
+    /// <summary>Whether all that was opened has the content it is known by.</summary>
+    /// <param name="atMost">How long to wait for what is still being compared; what is not known then is not a problem yet.</param>
+    /// <returns>A sentence, or null.</returns>
+    public string? Compare(TimeSpan atMost)
     {
-        if (machine.Board.Cdrom?.Medium is { } medium && machine.Media is MediaLibrary library && library.Open(medium) != BlockResult.Ok) throw new HostException(library.LastError!);
+        foreach (CdImage image in _images.Values)
+        {
+            if (image.Problem(atMost) is not { } problem) continue;
+            // Another attempt looks at the file again.
+            _images.Remove((image.Medium.Bytes, image.Medium.Hash));
+            image.Dispose();
+            return LastError = Sentence(image.Medium, problem);
+        }
+        return null;
+    }
+
+    /// <summary>A state was restored: what lies in its drive must be here. Throws <see cref="HostException"/>.</summary>
+    /// <param name="machine">With a library of media.</param>
+    /// <param name="atMost">How long to wait until the content is known to be the same.</param>
+    public static void Require(Machine machine, TimeSpan atMost)
+    {
+        if (machine.Board.Cdrom?.Medium is not { } medium || machine.Media is not MediaLibrary library) return;
+        if (library.Open(medium) != BlockResult.Ok || library.Compare(atMost) is not null) throw new HostException(library.LastError!);
     }
 
     /// <summary>A drive that is given goes with a machine that has one. Throws <see cref="HostException"/>.</summary>
@@ -165,4 +99,6 @@ public sealed class MediaLibrary : IMediumStore, IDisposable
     {
         foreach (CdImage image in _images.Values) image.Dispose();
     }
+
+    private static string Sentence(Medium medium, string problem) => $"the guest's CD-ROM drive holds an image of {medium.Bytes} bytes with the content hash {medium.Hash:x32}: {problem}";
 }

@@ -102,7 +102,7 @@ public sealed class SnapshotFile
         {
             throw new HostException($"--restore {_path}: {e.Message}");
         }
-        MediaLibrary.Require(machine);
+        MediaLibrary.Require(machine, Timeout.InfiniteTimeSpan);
     }
 
     /// <summary>Whether the counts that the options name are still to come, and a snapshot can be written. Throws <see cref="HostException"/>.</summary>

@@ -45,8 +45,10 @@ public sealed class MediumPairTests : IDisposable
         Assert.Equal(HttpStatusCode.OK, PairProcess.Post(_backupStatus, "/control/medium?drive=cdrom&path=&force=1").Code);
     }
 
-    [SkippableFact]
-    public void A_backup_that_lacks_the_new_medium_leaves_with_a_sentence_and_the_guest_goes_on()
+    [SkippableTheory]
+    [InlineData(false, "does not exist")]
+    [InlineData(true, "has another content here")]
+    public void A_backup_that_lacks_the_new_medium_leaves_with_a_sentence_and_the_guest_goes_on(bool hasAnother, string sentence)
     {
         Skip.IfNot(GuestFiles.HaveCds, GuestFiles.HowToGetCds);
         (PairProcess primary, PairProcess backup) = Pair(GuestFiles.BootCd, "auto", "auto");
@@ -56,13 +58,39 @@ public sealed class MediumPairTests : IDisposable
         backup.Signal(PairProcess.SigStop);
         (HttpStatusCode code, string text) = PairProcess.Post(_status, $"/control/medium?drive=cdrom&path={Uri.EscapeDataString(passing)}");
         File.Delete(passing);
+        if (hasAnother)
+        {
+            byte[] content = File.ReadAllBytes(GuestFiles.CdTwo);
+            content[^1]++;
+            File.WriteAllBytes(passing, content);
+        }
         backup.Signal(PairProcess.SigCont);
         Assert.True(code == HttpStatusCode.OK, text);
         Assert.Equal(1, backup.WaitForExit(120));
         Assert.Contains("CD-ROM drive holds an image of", backup.Text);
+        Assert.Contains(sentence, backup.Text);
         primary.WaitFor("unprotected", 120);
         primary.Type("sha256sum /dev/sr0");
         primary.WaitFor($"{Sha256(GuestFiles.CdTwo)}  /dev/sr0", 300);
+    }
+
+    [SkippableFact]
+    public void An_image_that_is_changed_under_both_sides_is_an_error_of_the_drive_and_can_be_put_in_again()
+    {
+        Skip.IfNot(GuestFiles.HaveCds, GuestFiles.HowToGetCds);
+        string image = Path.Combine(_state, "boot.iso");
+        File.Copy(GuestFiles.BootCd, image);
+        (PairProcess primary, PairProcess backup) = Pair(image, "auto", "auto");
+        File.SetLastWriteTimeUtc(image, new DateTime(2030, 1, 1, 0, 0, 0, DateTimeKind.Utc));
+        primary.Type("sha256sum /dev/sr0; echo it ended with $?");
+        Assert.Equal(1, primary.WaitForExit(120));
+        Assert.Contains($"CD image {image} was changed while the guest uses it", primary.Text);
+        backup.WaitFor("the guest sees an error of its CD-ROM drive hdc", 120);
+        backup.WaitFor("it ended with 1", 120);
+        (HttpStatusCode code, string text) = PairProcess.Post(_backupStatus, $"/control/medium?drive=cdrom&path={Uri.EscapeDataString(image)}");
+        Assert.True(code == HttpStatusCode.OK, text);
+        backup.Type("sha256sum /dev/sr0");
+        backup.WaitFor($"{Sha256(image)}  /dev/sr0", 120);
     }
 
     [SkippableFact]

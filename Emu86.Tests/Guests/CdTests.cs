@@ -20,9 +20,10 @@ public sealed class CdTests
         using GuestConsole guest = Start(new RunOptions { Cdrom = GuestFiles.BootCd, Boot = "d", Engine = engine });
         guest.WaitFor("ISOLINUX", Limit);
         guest.WaitFor("emu86:/# ", Limit);
-        guest.Type("sha256sum /dev/sr0; mkdir -p /mnt; mount -t iso9660 -o ro /dev/sr0 /mnt && sha256sum /mnt/vmlinuz; poweroff -f");
+        guest.Type("sha256sum /dev/sr0; mkdir -p /mnt; mount -t iso9660 -o ro /dev/sr0 /mnt && sha256sum /mnt/vmlinuz");
         guest.WaitFor($"{Sha256(GuestFiles.BootCd)}  /dev/sr0", Limit);
         guest.WaitFor($"{Sha256(GuestFiles.Kernel)}  /mnt/vmlinuz", Limit);
+        guest.Type("poweroff -f");
         guest.WaitForPowerOff(Limit);
     }
 
@@ -80,7 +81,7 @@ public sealed class CdTests
                 guest.Dispose();
                 guest = Start(options);
                 guest.Restore(saved);
-                MediaLibrary.Require(guest.Machine);
+                MediaLibrary.Require(guest.Machine, Timeout.InfiniteTimeSpan);
             }
             guest.Type("sha256sum /dev/sr0; mkdir -p /mnt; mount -t iso9660 -o ro /dev/sr0 /mnt; cat /mnt/name.txt");
             guest.WaitFor($"{Sha256(GuestFiles.CdTwo)}  /dev/sr0", Limit);

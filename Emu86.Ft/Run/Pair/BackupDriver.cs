@@ -10,7 +10,7 @@ using Emu86.Ft.Replication;
 namespace Emu86.Ft.Run.Pair;
 
 /// <summary>Carries a <see cref="BackupCore"/>'s actions out. Everything here runs on the emulation thread.</summary>
-internal sealed class BackupDriver : ICoreEvents
+internal sealed class BackupDriver : ICoreEvents, IDisposable
 {
     // Acknowledgements wait for the end of a slice: outputs of the primary wait for them.
     private const double SliceSeconds = 0.0004;
@@ -72,6 +72,7 @@ internal sealed class BackupDriver : ICoreEvents
             _host.Queue.RunActions();
             _host.Turn();
             _core.Tick(Now);
+            HasWrongMedium(TimeSpan.Zero);
             Pump();
             Publish();
             if (_machine is null && _snapshot.IsAsked) _snapshot.Refuse("this backup has no guest to take a snapshot of; it waits for a primary");
@@ -95,6 +96,8 @@ internal sealed class BackupDriver : ICoreEvents
         _shared?.Dispose();
         return code == ExitCode.Ok && !isWhole ? ExitCode.Failure : code;
     }
+
+    public void Dispose() => _media.Dispose();
 
     /// <summary>Operations from the status port: for the live side only.</summary>
     public ControlAnswer? Control(string operation) => _live is { } live ? live.Control.Do(operation) : operation == "snapshot" ? _snapshot.Ask() : ControlAnswer.Refused("this side is a backup; ask the primary");
@@ -268,7 +271,7 @@ internal sealed class BackupDriver : ICoreEvents
             case ActionKind.Inject when _shared is not null && SharedRead.Is(action.Input!): _shared.Give(action.Input!); break;
             case ActionKind.Inject:
                 _machine!.Inject(action.Input!);
-                DiskFailed();
+                if (!DiskFailed() && _core.Phase is BackupPhase.Claiming or BackupPhase.GoingLive) HasWrongMedium(Timeout.InfiniteTimeSpan);
                 break;
             case ActionKind.TakeStateHash: TakeStateHash(action.Position); break;
             case ActionKind.LoadClone: LoadClone(); break;
@@ -292,6 +295,8 @@ internal sealed class BackupDriver : ICoreEvents
                 if (action.Text!.Length > 0) _host.Report.Say(action.Text);
                 _exitCode = (int)action.Number;
                 break;
+            // Nobody goes live with a medium that is not known to be the guest's.
+            case ActionKind.AskArbiter when HasWrongMedium(Timeout.InfiniteTimeSpan): break;
             default:
                 if (action.Kind == ActionKind.AskArbiter) _outage.Noticed(Now);
                 if (!_host.Carry(action)) throw new InvalidOperationException($"a backup cannot {action.Kind}");
@@ -328,7 +333,14 @@ internal sealed class BackupDriver : ICoreEvents
             _core.CannotFollow(Now);
             return true;
         }
-        _core.GiveUp(Now, $"this backup's disk failed: {DiskErrors.Reason(failure.Drive, _clone!.Disks[failure.Drive], _media)}");
+        _core.GiveUp(Now, $"this backup's {DiskErrors.KindOf(_clone!.Disks[failure.Drive])} failed: {DiskErrors.Reason(failure.Drive, _clone.Disks[failure.Drive], _media)}");
+        return true;
+    }
+
+    private bool HasWrongMedium(TimeSpan atMost)
+    {
+        if (_media.Compare(atMost) is not { } problem) return false;
+        _core.GiveUp(Now, problem);
         return true;
     }
 

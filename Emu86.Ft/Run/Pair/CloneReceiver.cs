@@ -22,6 +22,9 @@ public sealed class CloneReceiver(RunOptions options, Hello hello, ProtocolOptio
     private const long HeaderBytesMax = 5L << 30, UnitBytesMax = 256 << 20;
     private const int PageBytes = 4096;
 
+    /// <summary>What takes longer to compare is compared while the backup replays.</summary>
+    private static readonly TimeSpan MediumWait = TimeSpan.FromSeconds(1);
+
     private readonly RawDisk?[] _disks = new RawDisk?[4];
     private readonly ChunkedBuffer _state = new();
     private ulong _headerBytes;
@@ -68,7 +71,7 @@ public sealed class CloneReceiver(RunOptions options, Hello hello, ProtocolOptio
         {
             throw new HostException(e.Message);
         }
-        MediaLibrary.Require(machine);
+        MediaLibrary.Require(machine, MediumWait);
         _machine = null;
         return machine;
     }

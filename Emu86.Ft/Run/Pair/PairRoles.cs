@@ -49,7 +49,7 @@ public static class PairRoles
         if (options.Restore is not null) throw new HostException("--restore cannot be used with --backup: a backup gets the machine from its primary; give --restore to the primary", ExitCode.Usage);
         if (options.SaveSnapshot is not null) throw new HostException("--save-snapshot cannot be used with --backup: the primary has the same state; give --save-snapshot to the primary", ExitCode.Usage);
         using var host = new PairHost(options, isBackup: true);
-        var driver = new BackupDriver(host);
+        using var driver = new BackupDriver(host);
         using var signals = new Signals(host.StopAsked);
         using StatusServer? status = options.Status is { } statusAt ? new StatusServer(statusAt, host.Tls, host.Report.Say, () => driver.Status.View with { DiskProblem = host.Patience?.Problem }, driver.Control) : null;
         host.Listen(options.Listen);

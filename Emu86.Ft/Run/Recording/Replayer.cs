@@ -64,13 +64,13 @@ public sealed class Replayer(RunOptions options)
         using var signals = new Signals(replay.Stop);
         if (begin == 0) replay.Begin();
         else replay.BeginAt(begin);
-        MediaLibrary.Require(machine);
+        MediaLibrary.Require(machine, Timeout.InfiniteTimeSpan);
         if (options.From is not null) _report.Say($"replay begins at count {machine.Position.Count}");
         ulong? until = options.Until ?? options.StopAt;
         if (until < machine.Position.Count) throw new HostException($"the replay begins at count {machine.Position.Count}, after --until {until}");
         ReplayResult result = replay.Run(until);
         serial.Flush();
-        if (media.LastError is { } problem) throw new HostException(problem);
+        if ((media.Compare(Timeout.InfiniteTimeSpan) ?? media.LastError) is { } problem) throw new HostException(problem);
         if (disks.Any(d => d is { Failed: true }))
         {
             throw new HostException(evidence is null ? "a disk image could not be read; check the host's disk and replay again"
