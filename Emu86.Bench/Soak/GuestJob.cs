@@ -1,66 +1,33 @@
 // What the guest is given to do while its host is measured.
-using System.Diagnostics;
-using System.Net;
-using System.Net.Sockets;
-
 namespace Emu86.Bench.Soak;
 
 /// <param name="Name">As printed.</param>
 /// <param name="Command">Typed at the guest's shell.</param>
-/// <param name="Sends">Bytes go into the guest's port 9 (true), come from it (false), or there is no network in it.</param>
-internal sealed record GuestJob(string Name, string Command, bool? Sends)
+/// <param name="Talk">What this program does meanwhile, given the host port that reaches the guest's port 9; null: nothing.</param>
+/// <param name="Bytes">Moved through the network; 0 where that is not what is measured.</param>
+internal sealed record GuestJob(string Name, string Command, Action<int>? Talk = null, long Bytes = 0)
 {
-    private const int NetBytes = 4 << 20;
-
     private static readonly TimeSpan Within = TimeSpan.FromSeconds(600);
 
-    public static readonly GuestJob[] All =
-    [
-        new("CPU", "for n in 1 2 3 4; do /bench/sieve; done >/dev/null", null),
-        new("receive", "nc -l -p 9 | wc -c", true),
-        new("send", $"dd if=/dev/zero bs=64k count={NetBytes >> 16} 2>/dev/null | nc -l -p 9", false),
-    ];
+    public static readonly GuestJob Cpu = new("CPU", "for n in 1 2 3 4; do /bench/sieve; done >/dev/null");
+
+    public static GuestJob Receive(int megabytes) =>
+        new("receive", "nc -l -p 9 | wc -c", port => GuestTransfer.Send(port, (long)megabytes << 20), (long)megabytes << 20);
+
+    public static GuestJob Send(int megabytes) =>
+        new("send", $"dd if=/dev/zero bs=64k count={megabytes << 4} 2>/dev/null | nc -l -p 9", port => GuestTransfer.Receive(port, (long)megabytes << 20), (long)megabytes << 20);
+
+    /// <summary>In memory, as the paper's SPECjbb.</summary>
+    public static readonly GuestJob Transactions = new("transactions", "/bench/transactions 4000");
+
+    /// <summary>As the paper's kernel compile.</summary>
+    public static readonly GuestJob Compile = new("compile", "/work/compile 3");
+
+    /// <summary>Commits to a database on the disk, over TCP, as the paper's Oracle and MS-SQL.</summary>
+    public static readonly GuestJob Database = new("database", "/work/database", port => GuestTransfer.Commit(port, 60));
 
     /// <summary>Runs it; returns how long it took on the host.</summary>
     /// <param name="shell">The guest's console.</param>
     /// <param name="port">Host port that reaches its port 9.</param>
-    public TimeSpan Run(GuestShell shell, int port) => shell.Run(Command, Within, Sends is { } send ? () => Transfer(port, send) : null);
-
-    /// <summary>Connects until the guest listens, then moves the bytes.</summary>
-    private static void Transfer(int port, bool send)
-    {
-        for (var began = Stopwatch.StartNew(); began.Elapsed < Within;)
-        {
-            try
-            {
-                using var client = new TcpClient();
-                client.Connect(IPAddress.Loopback, port);
-                NetworkStream stream = client.GetStream();
-                if (Move(stream, send) == NetBytes) return;
-            }
-            catch (Exception e) when (e is SocketException or IOException)
-            {
-                // nc does not listen yet.
-            }
-            Thread.Sleep(100);
-        }
-        throw new SoakException("the guest does not take the connection for a network job");
-    }
-
-    private static int Move(NetworkStream stream, bool send)
-    {
-        byte[] buffer = new byte[64 << 10];
-        int moved = 0;
-        if (send)
-        {
-            for (; moved < NetBytes; moved += buffer.Length) stream.Write(buffer);
-            stream.Socket.Shutdown(SocketShutdown.Send);
-            while (stream.Read(buffer) > 0)
-            {
-            }
-            return moved;
-        }
-        for (int got; (got = stream.Read(buffer)) > 0;) moved += got;
-        return moved;
-    }
+    public TimeSpan Run(GuestShell shell, int port) => shell.Run(Command, Within, Talk is { } talk ? () => talk(port) : null);
 }

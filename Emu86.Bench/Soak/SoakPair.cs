@@ -44,18 +44,21 @@ internal sealed class SoakPair : IDisposable
     /// <summary>The core of the first side; null: what this process has. All others have what this process has.</summary>
     public int? LiveCore { get; init; }
 
+    /// <summary>A disk of its own for each machine, made of the Linux guest's disk.img, and an initrd with programs that use it.</summary>
+    public bool HasWorkloads { get; init; }
+
     public string CountPath => _options.Guest == SoakGuest.Linux ? "/cgi-bin/count" : "/count";
 
     public string[] GuestArguments => _options.Guest == SoakGuest.Embedded
         ? []
-        : ["--kernel", Path.Combine(_options.GuestDirectory, "vmlinuz"), "--initrd", Path.Combine(_options.GuestDirectory, "initrd.gz"), "--append", "console=ttyS0,115200 quiet"];
+        : ["--kernel", Path.Combine(_options.GuestDirectory, "vmlinuz"), "--initrd", Initrd, "--append", $"console=ttyS0,115200 quiet{(HasWorkloads ? " emu86.disk=on" : "")}"];
 
-    public Side StartPrimary(params string[] more) => Start("primary", ["--primary", "--backups", At(_secondListen), .. Common(PrimaryNetPort, _firstStatus), .. GuestArguments, .. more], LiveCore);
+    public Side StartPrimary(params string[] more) => Start("primary", ["--primary", "--backups", At(_secondListen), .. Common(PrimaryNetPort, _firstStatus), .. GuestArguments, .. Disk("first"), .. more], LiveCore);
 
     /// <summary>The second side as a primary of its own.</summary>
     public Side StartSecondAsPrimary(params string[] more) => Start("second as primary", ["--primary", "--backups", At(_firstListen), .. Common(_switchPort, _secondStatus), .. GuestArguments, .. more]);
 
-    public Side StartBackup(params string[] more) => Start("backup", ["--backup", "--listen", At(_secondListen), "--backups", At(_firstListen), .. Common(_switchPort, _secondStatus), .. more]);
+    public Side StartBackup(params string[] more) => Start("backup", ["--backup", "--listen", At(_secondListen), "--backups", At(_firstListen), .. Common(_switchPort, _secondStatus), .. Disk("second"), .. more]);
 
     /// <summary>The first side as a backup.</summary>
     public Side StartFirstAsBackup(params string[] more) => Start("first as backup", ["--backup", "--listen", At(_firstListen), "--backups", At(_secondListen), .. Common(_switchPort, _firstStatus), .. more]);
@@ -63,7 +66,7 @@ internal sealed class SoakPair : IDisposable
     /// <summary>Another machine that has nothing to do with this pair, on a network of its own.</summary>
     /// <param name="serialPort">Where its COM1 is.</param>
     /// <param name="extraPort">Host port for its port 9.</param>
-    public Side StartIndependent(int serialPort, int extraPort) => Start("independent machine", ["--net", $"user,hostfwd=tcp:{At(extraPort)}-:9", "--serial", $"tcp:{At(serialPort)}", .. GuestArguments]);
+    public Side StartIndependent(int serialPort, int extraPort) => Start("independent machine", ["--net", $"user,hostfwd=tcp:{At(extraPort)}-:9", "--serial", $"tcp:{At(serialPort)}", .. GuestArguments, .. Disk("independent")]);
 
     /// <summary>A number of the first side's /status.</summary>
     public double StatusOfFirst(string field) => Status(_firstStatus, field);
@@ -95,6 +98,16 @@ internal sealed class SoakPair : IDisposable
         foreach (Side side in _sides) side.Dispose();
         _http.Dispose();
         Directory.Delete(_state, recursive: true);
+    }
+
+    private string Initrd => HasWorkloads ? Path.Combine(_options.GuestDirectory, "..", "..", "workloads", "out", "initrd.gz") : Path.Combine(_options.GuestDirectory, "initrd.gz");
+
+    private string[] Disk(string whose)
+    {
+        if (!HasWorkloads) return [];
+        string image = Path.Combine(_state, $"{whose}.img");
+        if (!File.Exists(image)) File.Copy(Path.Combine(_options.GuestDirectory, "disk.img"), image);
+        return ["--hda", image, .. whose == "second" ? ["--overwrite-disk"] : Array.Empty<string>()];
     }
 
     private string Serial => SerialPort is { } port ? $"tcp:{At(port)}" : "null";

@@ -12,6 +12,7 @@ internal static class SoakTools
         "freeze" => FailoverSoak.Freeze,
         "stale-disk" => StaleDiskSoak.Run,
         "bandwidth" => BandwidthSoak.Run,
+        "tables" => TablesSoak.Run,
         "clock" => ClockSoak.Run,
         "lag" => LagSoak.Run,
         "clone" => CloneSoak.Run,

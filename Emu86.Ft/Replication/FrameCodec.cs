@@ -3,6 +3,7 @@
 using System.Buffers;
 using System.Buffers.Binary;
 using System.IO.Hashing;
+using MessagePack;
 
 namespace Emu86.Ft.Replication;
 
@@ -21,7 +22,15 @@ public static class Frame
     public const int PreambleBytes = 12;
 
     /// <summary>Raised when frames or the meaning of messages change; another one is refused.</summary>
-    public const uint ProtocolVersion = 3;
+    public const uint ProtocolVersion = 4;
+
+    /// <summary>Type of a frame that holds several log records; its sequence number is the first one's.</summary>
+    internal const uint RecordsType = 48;
+
+    /// <summary>A frame takes no more records once it holds so much: the largest record (one disk request) still fits.</summary>
+    internal const int RecordsBytesMax = 256 << 10;
+
+    internal const int RecordsLayout = 1;
 
     public static ReadOnlySpan<byte> Magic => "EMU86LOG"u8;
 }
@@ -30,11 +39,39 @@ public static class Frame
 public sealed class FrameWriter
 {
     private readonly ArrayBufferWriter<byte> _payload = new();
+    private PackState _pack;
     private ulong _nextControl = 1;
     private bool _begun;
 
+    /// <summary>Bytes of all frames with log records so far.</summary>
+    public long LogBytes { get; private set; }
+
     /// <summary>Appends a frame (and before the first one the preamble).</summary>
     public void Write(IBufferWriter<byte> output, Message message)
+    {
+        _payload.ResetWrittenCount();
+        MessageCodec.Write(_payload, message);
+        if (_payload.WrittenCount > Frame.PayloadBytesMax) throw new ArgumentException($"a {message.Type} message of {_payload.WrittenCount} bytes must be sent in pieces", nameof(message));
+        Append(output, (uint)message.Type, message is LogRecord record ? record.Lsn : _nextControl++);
+    }
+
+    /// <summary>Appends records with consecutive numbers, in as few frames as possible.</summary>
+    public void Write(IBufferWriter<byte> output, ReadOnlySpan<LogRecord> records)
+    {
+        while (!records.IsEmpty)
+        {
+            _payload.ResetWrittenCount();
+            MessagePackWriter layout = new(_payload);
+            layout.Write(Frame.RecordsLayout);
+            layout.Flush();
+            int count = 0;
+            while (count < records.Length && _payload.WrittenCount < Frame.RecordsBytesMax) _pack.Write(_payload, records[count++]);
+            LogBytes += Append(output, Frame.RecordsType, records[0].Lsn);
+            records = records[count..];
+        }
+    }
+
+    private int Append(IBufferWriter<byte> output, uint type, ulong sequence)
     {
         if (!_begun)
         {
@@ -44,18 +81,16 @@ public sealed class FrameWriter
             BinaryPrimitives.WriteUInt32LittleEndian(preamble[8..], Frame.ProtocolVersion);
             output.Advance(Frame.PreambleBytes);
         }
-        _payload.ResetWrittenCount();
-        MessageCodec.Write(_payload, message);
         int length = _payload.WrittenCount;
-        if (length > Frame.PayloadBytesMax) throw new ArgumentException($"a {message.Type} message of {length} bytes must be sent in pieces", nameof(message));
         int total = Frame.HeaderBytes + length + Frame.ChecksumBytes;
         Span<byte> frame = output.GetSpan(total)[..total];
         BinaryPrimitives.WriteInt32LittleEndian(frame, length);
-        BinaryPrimitives.WriteUInt32LittleEndian(frame[4..], (byte)message.Type);
-        BinaryPrimitives.WriteUInt64LittleEndian(frame[8..], message is LogRecord record ? record.Lsn : _nextControl++);
+        BinaryPrimitives.WriteUInt32LittleEndian(frame[4..], type);
+        BinaryPrimitives.WriteUInt64LittleEndian(frame[8..], sequence);
         _payload.WrittenSpan.CopyTo(frame[Frame.HeaderBytes..]);
         BinaryPrimitives.WriteUInt64LittleEndian(frame[^Frame.ChecksumBytes..], XxHash3.HashToUInt64(frame[..^Frame.ChecksumBytes]));
         output.Advance(total);
+        return total;
     }
 }
 
@@ -66,6 +101,8 @@ public sealed class FrameReader
     private byte[] _buffer = new byte[4096];
     private int _start;
     private int _end;
+    private readonly Queue<LogRecord> _unpacked = new();
+    private PackState _pack;
     private ulong _nextControl = 1;
     private bool _begun;
     private bool _broken;
@@ -106,27 +143,52 @@ public sealed class FrameReader
 
     private Message? Next()
     {
+        if (_unpacked.TryDequeue(out LogRecord? unpacked)) return unpacked;
         if (!_begun && !Preamble()) return null;
         ReadOnlySpan<byte> bytes = _buffer.AsSpan(_start, PendingBytes);
         if (bytes.Length < Frame.HeaderBytes) return null;
         uint length = BinaryPrimitives.ReadUInt32LittleEndian(bytes);
         uint typeField = BinaryPrimitives.ReadUInt32LittleEndian(bytes[4..]);
         if (length > PayloadBytesMax) throw new ProtocolException($"a frame of {length} bytes; at most {PayloadBytesMax} are allowed here");
-        if (typeField > 255 || !Enum.IsDefined((MessageType)typeField)) throw new ProtocolException($"a frame of the unknown type {typeField}");
+        bool isPack = typeField == Frame.RecordsType;
+        if (!isPack && (typeField > 255 || !Enum.IsDefined((MessageType)typeField))) throw new ProtocolException($"a frame of the unknown type {typeField}");
         int total = Frame.HeaderBytes + (int)length + Frame.ChecksumBytes;
         if (bytes.Length < total) return null;
         bytes = bytes[..total];
         if (BinaryPrimitives.ReadUInt64LittleEndian(bytes[^Frame.ChecksumBytes..]) != XxHash3.HashToUInt64(bytes[..^Frame.ChecksumBytes]))
         {
-            throw new ProtocolException($"a {(MessageType)typeField} frame is damaged: its checksum does not match");
+            throw new ProtocolException($"a {(isPack ? "Records" : (MessageType)typeField)} frame is damaged: its checksum does not match");
         }
         ulong sequence = BinaryPrimitives.ReadUInt64LittleEndian(bytes[8..]);
         // The message keeps referring to its bytes: it gets a copy of its own.
         byte[] payload = bytes.Slice(Frame.HeaderBytes, (int)length).ToArray();
+        _start += total;
+        if (isPack) return Unpack(payload, sequence);
         Message message = MessageCodec.Read((MessageType)typeField, payload, sequence);
         Sequence(message, sequence);
-        _start += total;
         return message;
+    }
+
+    private LogRecord Unpack(byte[] payload, ulong sequence)
+    {
+        try
+        {
+            MessagePackReader r = new(payload);
+            if (r.ReadInt32() is var layout and not Frame.RecordsLayout) throw new ProtocolException($"a Records frame has the layout version {layout}; this program knows {Frame.RecordsLayout}");
+            do
+            {
+                LogRecord record = _pack.Read(ref r);
+                record.Lsn = sequence;
+                Sequence(record, sequence++);
+                _unpacked.Enqueue(record);
+            }
+            while (!r.End);
+            return _unpacked.Dequeue();
+        }
+        catch (Exception e) when (MessageCodec.IsUnreadable(e))
+        {
+            throw new ProtocolException($"a Records frame cannot be read: {e.Message}");
+        }
     }
 
     private bool Preamble()

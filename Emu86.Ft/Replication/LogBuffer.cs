@@ -23,9 +23,6 @@ public sealed class LogBuffer
     /// <summary>Estimated size of what is kept, in bytes.</summary>
     public long Bytes { get; private set; }
 
-    /// <summary>All bytes ever appended: the logging channel's traffic without clones.</summary>
-    public long BytesAppended { get; private set; }
-
     /// <summary>Begins a new log.</summary>
     /// <param name="nextLsn">Its first sequence number.</param>
     public void Reset(ulong nextLsn = 1)
@@ -40,9 +37,7 @@ public sealed class LogBuffer
         record.Lsn = NextLsn;
         _ring[NextLsn & (ulong)(_ring.Length - 1)] = new() { Record = record, AppendedUs = nowUs };
         NextLsn++;
-        long size = Size(record);
-        Bytes += size;
-        BytesAppended += size;
+        Bytes += Size(record);
     }
 
     /// <summary>Forgets the records up to this one.</summary>

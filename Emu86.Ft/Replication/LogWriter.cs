@@ -10,11 +10,11 @@ internal sealed class LogWriter(PrimaryCore core, ProtocolOptions options)
 {
     private long _lastFrontierUs = long.MinValue / 2;
     private Position _lastFrontier;
-    private ulong _frontierOrdinal;
     private ulong _toldReleased;
     private ulong _toldDurable;
     private bool _recordSinceFrontier;
     private bool _halted;
+    private BulkOutputs _outputs = new(options.BulkHoldUs);
 
     /// <summary>A log begins, at the current boundary.</summary>
     public void Begin() => _lastFrontier = core.Position;
@@ -32,10 +32,13 @@ internal sealed class LogWriter(PrimaryCore core, ProtocolOptions options)
     {
         _lastFrontier = core.Position;
         _lastFrontierUs = core.NowUs;
-        _frontierOrdinal = core.OutputOrdinal;
+        _outputs.Told();
         (_toldReleased, _toldDurable) = (core.ReleasedUpTo, core.DurableUpTo);
         Append(new FrontierRecord(core.Position, core.ReleasedUpTo, core.DurableUpTo, core.NowUs, core.OutputOrdinal));
     }
+
+    /// <summary>The guest has produced an output, since the last boundary that was told.</summary>
+    public void Produced(Output output) => _outputs.Produced(output, core.NowUs);
 
     /// <summary>The guest has run to the current boundary.</summary>
     public void Ran(bool halted)
@@ -43,10 +46,8 @@ internal sealed class LogWriter(PrimaryCore core, ProtocolOptions options)
         bool nowHalted = halted && !_halted;
         _halted = halted;
         bool quiet = core.Position.Count - _lastFrontier.Count < options.QuietInstructions;
-        // Outputs are numbered in order, so the last one decides whether any was made after the last frontier.
-        bool outputWaits = core.OutputsHeld > 0 && core.OutputOrdinal > _frontierOrdinal;
         bool isDue = core.NowUs - _lastFrontierUs >= (quiet ? options.QuietFrontierUs : options.FrontierUs) && (_recordSinceFrontier || core.Position > _lastFrontier);
-        if (core.HasLog && (outputWaits || (nowHalted && !quiet) || isDue)) AppendFrontier();
+        if (core.HasLog && (_outputs.AreDue(core.NowUs) || (nowHalted && !quiet) || isDue)) AppendFrontier();
     }
 
     /// <summary>A guest that is quiet, or stopped by a full buffer, may not run again soon: a backup nevertheless has to execute what
@@ -55,6 +56,6 @@ internal sealed class LogWriter(PrimaryCore core, ProtocolOptions options)
     {
         if (!core.HasLog) return;
         bool isNews = _recordSinceFrontier || core.ReleasedUpTo > _toldReleased || core.DurableUpTo > _toldDurable;
-        if (isNews && core.NowUs - _lastFrontierUs >= (isPaused ? options.FrontierUs : options.QuietFrontierUs)) AppendFrontier();
+        if (_outputs.AreDue(core.NowUs) || (isNews && core.NowUs - _lastFrontierUs >= (isPaused ? options.FrontierUs : options.QuietFrontierUs))) AppendFrontier();
     }
 }

@@ -102,15 +102,19 @@ public static class MessageCodec
             if (message is LogRecord record) record.Lsn = sequence;
             return message;
         }
-        // ArgumentOutOfRange: the library's answer to a length of 2 GiB or more, which is a negative one to it.
-        catch (Exception e) when (e is MessagePackSerializationException or EndOfStreamException or OverflowException or InvalidOperationException or ArgumentOutOfRangeException)
+        catch (Exception e) when (IsUnreadable(e))
         {
             throw new ProtocolException($"a {type} message cannot be read: {e.Message}");
         }
     }
 
+    /// <summary>Whether this is how the library says that bytes are not what they should be.</summary>
+    /// <remarks>ArgumentOutOfRange: its answer to a length of 2 GiB or more, which is a negative one to it.</remarks>
+    internal static bool IsUnreadable(Exception e) =>
+        e is MessagePackSerializationException or EndOfStreamException or OverflowException or InvalidOperationException or ArgumentOutOfRangeException;
+
     // Evaluation from left to right is the field order: C# evaluates arguments so.
-    private static Message ReadFields(MessageType type, ref MessagePackReader r) => type switch
+    internal static Message ReadFields(MessageType type, ref MessagePackReader r) => type switch
     {
         MessageType.Hello => new HelloMessage(new(Identity(ref r, type, 9), r.ReadUInt64(), r.ReadUInt64(), r.ReadBoolean(), Bytes(ref r))),
         MessageType.Welcome => new WelcomeMessage(First(ref r, type, 4).ReadUInt64(), r.ReadUInt64(), Id(ref r), Text(ref r)),
@@ -204,7 +208,7 @@ public static class MessageCodec
         return numbers;
     }
 
-    private static ReadOnlyMemory<byte> Bytes(ref MessagePackReader r)
+    internal static ReadOnlyMemory<byte> Bytes(ref MessagePackReader r)
     {
         ReadOnlySequence<byte> bytes = r.ReadBytes() ?? throw new ProtocolException("nothing where bytes belong");
         return bytes.IsSingleSegment ? bytes.First : bytes.ToArray();
@@ -216,11 +220,12 @@ public static class MessageCodec
         return text.Length <= NameCharsMax ? text : throw new ProtocolException($"a text of {text.Length} characters; at most {NameCharsMax} are allowed");
     }
 
-    private static InputEvent Input(ref MessagePackReader r)
+    private static InputEvent Input(ref MessagePackReader r) => Checked((InputKind)r.ReadByte(), r.ReadInt32(), r.ReadUInt64(), r.ReadUInt64(), Bytes(ref r));
+
+    internal static InputEvent Checked(InputKind kind, int unit, ulong value0, ulong value1, ReadOnlyMemory<byte> data)
     {
-        InputKind kind = (InputKind)r.ReadByte();
         if (!Enum.IsDefined(kind)) throw new ProtocolException($"an input of the unknown kind {(byte)kind}");
-        InputEvent input = new(kind, r.ReadInt32(), r.ReadUInt64(), r.ReadUInt64(), Bytes(ref r));
+        InputEvent input = new(kind, unit, value0, value1, data);
         return input.Problem is { } problem ? throw new ProtocolException($"an input that cannot be: {problem}") : input;
     }
 

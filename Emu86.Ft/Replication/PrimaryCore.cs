@@ -147,6 +147,7 @@ public sealed class PrimaryCore
     {
         _held.Add(new(output, ++OutputOrdinal, Log.NextLsn));
         if (output.Kind == OutputKind.DiskWrite) _lastWrite = OutputOrdinal;
+        Writer.Produced(output);
     }
 
     /// <summary>A slice has ended (or virtual time moved while halted).</summary>

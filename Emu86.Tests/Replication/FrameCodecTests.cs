@@ -106,6 +106,55 @@ public sealed class FrameCodecTests
     }
 
     [Fact]
+    public void Log_records_that_share_a_frame_come_out_as_they_went_in()
+    {
+        LogRecord[] records = [.. Enumerable.Range(0, 3).SelectMany(_ => Everything()).OfType<LogRecord>(), .. Frames([20, 60, 60, 0, 1514, 64, 63, 1514, 1514])];
+        for (int n = 0; n < records.Length; n++) records[n].Lsn = (ulong)n + 1;
+        byte[] wire = Packed(records[..9], records[9..]);
+        foreach (int chunk in new[] { 1, 7, 100_000 })
+        {
+            List<Message> received = Read(wire, chunk);
+            Assert.Equal(records.Select(r => r.Lsn), received.Cast<LogRecord>().Select(r => r.Lsn));
+            Assert.Equal(Bytes(records), Bytes([.. received]));
+        }
+    }
+
+    [Fact]
+    public void A_full_network_frame_takes_less_than_its_own_length_of_the_log()
+    {
+        LogRecord[] first = [.. Frames([1514])], rest = [.. Frames([.. Enumerable.Repeat(1514, 64)])];
+        for (int n = 0; n < rest.Length; n++) rest[n].Lsn = (ulong)n + 2;
+        first[0].Lsn = 1;
+        Assert.InRange(Packed(first, rest).Length - Packed(first).Length, 1, 1500 * rest.Length);
+    }
+
+    [Fact]
+    public void Records_too_large_for_one_frame_are_spread()
+    {
+        LogRecord[] records = [.. Frames([.. Enumerable.Repeat(InputEvent.DataBytesMax, 20)])];
+        for (int n = 0; n < records.Length; n++) records[n].Lsn = (ulong)n + 1;
+        FrameReader reader = new() { PayloadBytesMax = Frame.PayloadBytesMax };
+        reader.Push(Packed(records));
+        List<Message> received = [];
+        while (reader.TryRead() is { } message) received.Add(message);
+        Assert.Equal(Bytes(records), Bytes([.. received]));
+    }
+
+    [Fact]
+    public void A_frame_of_records_that_refers_to_a_frame_that_was_not_is_refused()
+    {
+        // layout, Input, count, time, kind NetFrame, unit, two values, mask of the first eight bytes, two more bytes.
+        byte[] payload = [1, 40, 0, 0, (byte)InputKind.NetFrame, 0, 0, 0, 0xcc, 0xff, 0xc4, 2, 1, 2];
+        byte[] wire = Packed([new EpochRecord(At, 1) { Lsn = 1 }]);
+        byte[] frame = new byte[Frame.PreambleBytes + Frame.HeaderBytes + payload.Length + Frame.ChecksumBytes];
+        wire.AsSpan(0, Frame.PreambleBytes + Frame.HeaderBytes).CopyTo(frame);
+        BinaryPrimitives.WriteInt32LittleEndian(frame.AsSpan(Frame.PreambleBytes), payload.Length);
+        payload.CopyTo(frame, Frame.PreambleBytes + Frame.HeaderBytes);
+        BinaryPrimitives.WriteUInt64LittleEndian(frame.AsSpan(frame.Length - 8), XxHash3.HashToUInt64(frame.AsSpan(Frame.PreambleBytes, frame.Length - 8 - Frame.PreambleBytes)));
+        Assert.Contains("where there is none", Assert.Throws<ProtocolException>(() => Read(frame, 1000)).Message);
+    }
+
+    [Fact]
     public void Records_out_of_order_are_refused()
     {
         byte[] gap = Bytes([new ArmedRecord(1, 0, []) { Lsn = 1 }, new ArmedRecord(1, 0, []) { Lsn = 3 }]);
@@ -231,6 +280,31 @@ public sealed class FrameCodecTests
         ArrayBufferWriter<byte> output = new();
         foreach (Message message in messages) writer.Write(output, message);
         return output.WrittenSpan.ToArray();
+    }
+
+    // Each part is one flush of a connection.
+    private static byte[] Packed(params LogRecord[][] parts)
+    {
+        FrameWriter writer = new();
+        ArrayBufferWriter<byte> output = new();
+        foreach (LogRecord[] part in parts) writer.Write(output, part);
+        return output.WrittenSpan.ToArray();
+    }
+
+    // Frames of one flow: the same head but for a few bytes, and contents of their own.
+    private static IEnumerable<LogRecord> Frames(int[] lengths)
+    {
+        Random random = new(7);
+        byte[] head = new byte[54];
+        random.NextBytes(head);
+        foreach (int length in lengths)
+        {
+            byte[] frame = new byte[length];
+            random.NextBytes(frame);
+            head.AsSpan(0, int.Min(length, 54)).CopyTo(frame);
+            random.NextBytes(frame.AsSpan(int.Min(length, 18), int.Min(6, length - int.Min(length, 18))));
+            yield return new InputRecord(At, new(InputKind.NetFrame, 0, 0, 0, frame));
+        }
     }
 
     private static List<Message> Read(byte[] wire, int chunk)

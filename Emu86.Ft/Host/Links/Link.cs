@@ -1,6 +1,7 @@
 // One connection of the logging channel: threads that move bytes between the channel and frames, and nothing else.
 using System.Buffers;
 using System.Net;
+using System.Runtime.InteropServices;
 using Emu86.Ft.Replication;
 
 namespace Emu86.Ft.Host.Links;
@@ -18,6 +19,7 @@ public sealed class Link : IDisposable
     private readonly Action<Link, string?> _closed;
     private readonly FrameWriter _frames = new();
     private readonly object _gate = new();
+    private readonly List<LogRecord> _records = [];
     private ArrayBufferWriter<byte> _filling = new(), _sending = new();
     private bool _writerBusy;
     private bool _isClosing;
@@ -45,8 +47,8 @@ public sealed class Link : IDisposable
     /// <summary>The first message was what it should be.</summary>
     public bool IsGreeted { get; private set; }
 
-    /// <summary>Bytes of frames sent so far.</summary>
-    public long BytesSent { get; private set; }
+    /// <summary>Bytes of frames with log records sent so far.</summary>
+    public long LogBytesSent => _frames.LogBytes;
 
     public void Start()
     {
@@ -54,12 +56,14 @@ public sealed class Link : IDisposable
         new Thread(Write) { IsBackground = true, Name = $"link {Id} writer" }.Start();
     }
 
-    /// <summary>Appends a message to what is sent at the next <see cref="Flush"/>.</summary>
+    /// <summary>Appends a message to what is sent at the next <see cref="Flush"/>; log records that follow one another share a frame.</summary>
     public void Send(Message message)
     {
         lock (_gate)
         {
-            if (!_isClosing) _frames.Write(_filling, message);
+            if (_isClosing) return;
+            if (message is LogRecord record) _records.Add(record);
+            else Append(message);
         }
     }
 
@@ -68,6 +72,7 @@ public sealed class Link : IDisposable
     {
         lock (_gate)
         {
+            Pack();
             if (_filling.WrittenCount == 0) return;
             if (!_writerBusy && _filling.WrittenCount <= DirectBytesMax && _channel.IsWritable)
             {
@@ -86,7 +91,7 @@ public sealed class Link : IDisposable
         {
             while (!_isClosing && _writerBusy) Monitor.Wait(_gate);
             if (_isClosing) return false;
-            _frames.Write(_filling, message);
+            Append(message);
             Swap();
         }
         TransmitSwapped();
@@ -102,9 +107,22 @@ public sealed class Link : IDisposable
         Interlocked.Exchange(ref _ended, 1);
         lock (_gate)
         {
+            Pack();
             _isClosing = true;
             Monitor.PulseAll(_gate);
         }
+    }
+
+    private void Append(Message message)
+    {
+        Pack();
+        _frames.Write(_filling, message);
+    }
+
+    private void Pack()
+    {
+        _frames.Write(_filling, CollectionsMarshal.AsSpan(_records));
+        _records.Clear();
     }
 
     private static long Weight(Message message) => 256 + message switch
@@ -122,7 +140,6 @@ public sealed class Link : IDisposable
         try
         {
             _channel.Send(bytes.WrittenSpan);
-            BytesSent += bytes.WrittenCount;
         }
         catch (IOException)
         {

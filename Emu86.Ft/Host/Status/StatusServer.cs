@@ -124,7 +124,7 @@ public sealed class StatusServer : IDisposable
         ["virtualTimeNs"] = v.Position.VirtualTimeNs,
         ["mips"] = Math.Round(v.Mips, 3),
         ["lagMs"] = v.LagUs / 1000.0,
-        ["logBytes"] = v.LogBytesAppended,
+        ["logBytes"] = v.LogBytesSent,
         ["logBacklogBytes"] = v.LogBytes,
         ["logBytesPerSecond"] = Math.Round(v.LogBytesPerSecond),
         ["logRecords"] = v.LogRecords,
@@ -151,9 +151,9 @@ public sealed class StatusServer : IDisposable
         Line("virtual_time_seconds", "counter", "Position of the guest in time.", v.Position.VirtualTimeNs / 1e9);
         Line("mips", "gauge", "Million instructions in the last second.", v.Mips);
         Line("lag_seconds", "gauge", "Age of the oldest log record that the backup has not executed.", v.LagUs / 1e6);
-        Line("log_bytes_total", "counter", "Log appended since the process is live.", v.LogBytesAppended);
+        Line("log_bytes_total", "counter", "Bytes of log sent to backups.", v.LogBytesSent);
         Line("log_backlog_bytes", "gauge", "Log kept for the backup.", v.LogBytes);
-        Line("log_bytes_per_second", "gauge", "Log appended in the last second.", v.LogBytesPerSecond);
+        Line("log_bytes_per_second", "gauge", "Log sent in the last second.", v.LogBytesPerSecond);
         Line("log_records_total", "counter", "Log records of this session.", v.LogRecords);
         Line("outputs_held", "gauge", "Outputs that wait.", v.OutputsHeld);
         text.Append(CultureInfo.InvariantCulture, $"# HELP emu86_output_delay_seconds Wait of outputs for their acknowledgement.\n# TYPE emu86_output_delay_seconds summary\nemu86_output_delay_seconds{{quantile=\"0.5\"}} {v.OutputDelayUs.P50 / 1e6}\nemu86_output_delay_seconds{{quantile=\"0.99\"}} {v.OutputDelayUs.P99 / 1e6}\n");

@@ -46,7 +46,7 @@ public sealed record StatusView
     public long LogBytes { get; init; }
 
     /// <summary>Bytes of all log records ever appended.</summary>
-    public long LogBytesAppended { get; init; }
+    public long LogBytesSent { get; init; }
 
     public ulong LogRecords { get; init; }
     public int OutputsHeld { get; init; }
@@ -97,7 +97,7 @@ public sealed class StatusBoard
     {
         long now = Stopwatch.GetTimestamp();
         _next = now + EveryTicks;
-        _second.Enqueue((now, view.Instructions, view.LogBytesAppended));
+        _second.Enqueue((now, view.Instructions, view.LogBytesSent));
         while (now - _second.Peek().At > Stopwatch.Frequency) _second.Dequeue();
         (long at, ulong instructions, long logBytes) = _second.Peek();
         double seconds = (double)(now - at) / Stopwatch.Frequency;
@@ -108,7 +108,7 @@ public sealed class StatusBoard
             Failovers = Failovers,
             OutputDelayUs = Delays.Percentiles(),
             Mips = seconds > 0 && view.Instructions >= instructions ? (view.Instructions - instructions) / seconds / 1e6 : 0,
-            LogBytesPerSecond = seconds > 0 && view.LogBytesAppended >= logBytes ? (view.LogBytesAppended - logBytes) / seconds : 0,
+            LogBytesPerSecond = seconds > 0 && view.LogBytesSent >= logBytes ? (view.LogBytesSent - logBytes) / seconds : 0,
         };
     }
 }

@@ -42,6 +42,7 @@ internal sealed class PairHost : IDisposable
     private const int WithdrawMs = 1000;
 
     private readonly Dictionary<int, Link> _links = [];
+    private long _logBytesBefore;
     private readonly IArbiter _arbiter;
     private readonly CancellationTokenSource _ended = new();
     private int _lastLink;
@@ -187,6 +188,9 @@ internal sealed class PairHost : IDisposable
         }
         return true;
     }
+
+    /// <summary>Bytes of frames with log records sent on all connections so far.</summary>
+    public long LogBytesSent => _logBytesBefore + _links.Values.Sum(l => l.LogBytesSent);
 
     /// <summary>What was sent in this turn goes out.</summary>
     public void Flush()
@@ -344,6 +348,7 @@ internal sealed class PairHost : IDisposable
             Queue.Post(() =>
             {
                 if (!_links.Remove(l.Id)) return;
+                _logBytesBefore += l.LogBytesSent;
                 l.Dispose();
                 Events!.Closed(l, problem);
             });
@@ -357,6 +362,7 @@ internal sealed class PairHost : IDisposable
     {
         if (!_links.Remove(connection, out Link? link)) return;
         link.Flush();
+        _logBytesBefore += link.LogBytesSent;
         link.Dispose();
     }
 }

@@ -517,7 +517,7 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
             Instructions = _loop.Busy.Instructions,
             LagUs = _core.LagUs,
             LogBytes = _core.Log.Bytes,
-            LogBytesAppended = _core.Log.BytesAppended,
+            LogBytesSent = _host.LogBytesSent,
             LogRecords = _core.Log.NextLsn - 1,
             OutputsHeld = _core.OutputsHeld,
             CloneProgress = _clone?.Progress ?? 0,

@@ -65,6 +65,34 @@ public sealed class TcpEndpointTests
     }
 
     [Fact]
+    public void The_segments_of_a_stream_are_acknowledged_several_together_and_a_small_one_at_once()
+    {
+        var wire = new LossyWire(1, 0, 0, 0);
+        LossyWire.End client = wire.Connect(out LossyWire.End server);
+        wire.Run(() => client.Tcp.State == TcpState.Open && server.Tcp.State == TcpState.Open, null, 1, client, server);
+        var got = new List<byte>();
+        void Stream(int segments)
+        {
+            for (int n = 0; n < segments; n++)
+            {
+                client.Write(Noise(n, 1460));
+                client.Tcp.Output(wire.Now);
+                int until = got.Count + 1460;
+                Assert.True(wire.Run(() => got.Count == until, () => server.ReadAll(got), 1, server));
+            }
+        }
+        Stream(32);
+        int before = wire.Sent;
+        Stream(80);
+        Assert.InRange(wire.Sent - before - 80, 9, 11);
+        client.Write([1]);
+        client.Tcp.Output(wire.Now);
+        before = wire.Sent;
+        Assert.True(wire.Run(() => wire.Sent > before, () => server.ReadAll(got), 1, server));
+        Assert.InRange(wire.Now, 0, 1000 + 300);
+    }
+
+    [Fact]
     public void Moderate_loss_is_repaired_without_waiting_for_timeouts()
     {
         (_, _, LossyWire wire) = Exchange(3, 1, 0, 0, Noise(1, 2_000_000), []);

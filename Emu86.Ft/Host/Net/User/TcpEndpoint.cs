@@ -28,7 +28,7 @@ public sealed class TcpEndpoint(ITcpLink link, ushort localPort, ushort remotePo
 
     private readonly TcpSender _sender = new(initialSequence);
     private readonly TcpReceiver _receiver = new();
-    private bool _acknowledge;
+    private TcpAcknowledgements _acknowledgements = new(OwnMss);
     private long _lingerUntil = TcpSender.Never;
     private int _peerShift = -1;
 
@@ -60,7 +60,7 @@ public sealed class TcpEndpoint(ITcpLink link, ushort localPort, ushort remotePo
     {
         TcpState.Offered or TcpState.Dead => TcpSender.Never,
         TcpState.Lingering => _lingerUntil,
-        _ => _sender.Deadline,
+        _ => long.Min(_sender.Deadline, _acknowledgements.Deadline),
     };
 
     /// <summary>Begins to connect.</summary>
@@ -172,8 +172,12 @@ public sealed class TcpEndpoint(ITcpLink link, ushort localPort, ushort remotePo
         _sender.Acknowledge(header, length == 0, now);
         if (length > 0)
         {
-            if (_receiver.Add(header.Sequence, data, fin)) _acknowledge = true;
-            else SendAcknowledgement();
+            if (_receiver.Add(header.Sequence, data, fin)) _acknowledgements.Received(fin ? 0 : length, now);
+            else
+            {
+                _acknowledgements.Lost();
+                SendAcknowledgement();
+            }
         }
         if (_sender.Finished && _receiver.Finished)
         {
@@ -192,11 +196,11 @@ public sealed class TcpEndpoint(ITcpLink link, ushort localPort, ushort remotePo
             {
                 TcpFlags flags = TcpFlags.Ack | (fin ? TcpFlags.Fin : 0) | (length > 0 && length == _sender.Waiting ? TcpFlags.Psh : 0);
                 link.Transmit(new TcpHeader(localPort, remotePort, sequence, _receiver.Next, flags, _receiver.Window(syn: false)), first, second);
-                _acknowledge = false;
+                _acknowledgements.Sent();
             }
         }
-        if (State == TcpState.Open && !_receiver.Finished && _receiver.WindowUpdateDue(_sender.Mss)) _acknowledge = true;
-        if (_acknowledge) SendAcknowledgement();
+        if (State == TcpState.Open && !_receiver.Finished && _receiver.WindowUpdateDue(_sender.Mss)) _acknowledgements.IsDue = true;
+        if (_acknowledgements.IsDue) SendAcknowledgement();
     }
 
     /// <summary>Time passed; does what <see cref="Deadline"/> asked for.</summary>
@@ -208,7 +212,8 @@ public sealed class TcpEndpoint(ITcpLink link, ushort localPort, ushort remotePo
             Die(reset: false);
             return;
         }
-        _sender.Expire(now);
+        _acknowledgements.Time(now);
+        if (now >= _sender.Deadline) _sender.Expire(now);
         if (_sender.GaveUp) Abort();
         else if (State is TcpState.SynSent or TcpState.SynReceived) SendSyn(now);
         else Output(now);
@@ -249,7 +254,7 @@ public sealed class TcpEndpoint(ITcpLink link, ushort localPort, ushort remotePo
         Open();
         _sender.SetWindow(header.Window, header.Sequence, header.Acknowledgement);
         _sender.Acknowledge(header, bare: false, now);
-        _acknowledge = true;
+        _acknowledgements.IsDue = true;
     }
 
     private void TakeSyn(in TcpHeader header)
@@ -281,7 +286,7 @@ public sealed class TcpEndpoint(ITcpLink link, ushort localPort, ushort remotePo
 
     private void SendAcknowledgement()
     {
-        _acknowledge = false;
+        _acknowledgements.Sent();
         link.Transmit(new TcpHeader(localPort, remotePort, _sender.Bare, _receiver.Next, TcpFlags.Ack, _receiver.Window(syn: false)), default, default);
     }
 
