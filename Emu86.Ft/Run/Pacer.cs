@@ -15,12 +15,18 @@ public sealed class Pacer(Func<long>? timestamp = null)
     private const double SampleNs = 10e6, LateNs = 20e6, StepMaxNs = 200e6;
     private const long AdjustEveryNs = 10_000_000;
 
+    /// <summary>While the guest's time is near wall time a small change of its speed can wait: each change is a record of the log.</summary>
+    private const long SmallChangeEveryNs = 100_000_000;
+
+    private const double SmallChange = 1.5;
+
     private long _wallBase;
     private ulong _virtualBase;
     private double _owedNs;
     private double _busyNs, _busyInstructions;
     private double _measuredNs;
     private long _lastAdjust;
+    private long _lastChange;
     private long _lastLook;
 
     /// <summary>Told when time was given up: the host slept, and the guest will not catch up.</summary>
@@ -91,7 +97,10 @@ public sealed class Pacer(Func<long>? timestamp = null)
         wanted = double.Clamp(wanted, RateMinNs, RateMaxNs);
         ulong next = (ulong)(wanted * 4294967296.0);
         double change = (double)next / rate;
-        return change is > 0.97 and < 1.03 ? null : next;
+        bool isSmall = double.Abs(debt) <= LateNs && change is > 1 / SmallChange and < SmallChange;
+        if (change is > 0.97 and < 1.03 || (isSmall && ElapsedNs(_lastChange) < SmallChangeEveryNs)) return null;
+        _lastChange = _lastAdjust;
+        return next;
     }
 
     private long Now => timestamp is null ? Stopwatch.GetTimestamp() : timestamp();

@@ -16,7 +16,7 @@ public sealed class BulkOutputsTests
     [Fact]
     public void A_stream_of_full_frames_gets_a_frontier_for_eight()
     {
-        Assert.Equal(32, Frontiers(32, everyUs: 1_200));
+        Assert.Equal(31, Frontiers(31, everyUs: 1_200));
         Assert.InRange(Frontiers(800, everyUs: 1_200), 99, 101);
     }
 
