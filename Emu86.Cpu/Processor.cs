@@ -86,6 +86,10 @@ public sealed unsafe class Processor : IStateful, IDisposable
     /// <summary>Halted with interrupts disabled: only NMI or reset can end it.</summary>
     public bool IsDeaf => IsHalted && (_c->S.SystemFlags & Flags.If) == 0;
 
+    /// <summary>An interrupt or a debug trap comes before the next instruction.</summary>
+    public bool HasEventDue => (_c->S.PendingDebug != 0 && _c->S.DebugShadow == 0)
+        || (_c->S.InterruptShadow == 0 && ((_c->S.NmiPending != 0 && _c->S.NmiBlocked == 0) || (_c->S.IntrPin != 0 && (_c->S.SystemFlags & Flags.If) != 0)));
+
     public string StateName => "cpu";
 
     public int StateVersion => 1;

@@ -193,6 +193,13 @@ public sealed class Machine : IDisposable
         set => _memoryHash.ScrubPages = value;
     }
 
+    /// <summary>Each part's bytes as a snapshot holds them, RAM apart: to say what differs between two machines.</summary>
+    public IReadOnlyList<(string Unit, byte[] State)> SaveUnits()
+    {
+        Settle();
+        return Snapshot.SaveUnits(_board);
+    }
+
     /// <summary>Writes the whole state (with the configuration). Disk contents are not part of it.</summary>
     public void Save(IBufferWriter<byte> output)
     {

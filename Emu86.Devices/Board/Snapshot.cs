@@ -103,6 +103,18 @@ public static class Snapshot
         }
     }
 
+    internal static IReadOnlyList<(string Unit, byte[] State)> SaveUnits(Board board)
+    {
+        var bytes = new ArrayBufferWriter<byte>(4096);
+        var units = new List<(string, byte[])>();
+        foreach (IStateful unit in board.Units)
+        {
+            Collect(unit, bytes);
+            units.Add((unit.StateName, bytes.WrittenSpan.ToArray()));
+        }
+        return units;
+    }
+
     /// <param name="board">Of a machine with that configuration.</param>
     /// <param name="config">The machine's.</param>
     /// <param name="snapshot">What to take over.</param>

@@ -22,6 +22,7 @@ public static class CommandLine
     private static readonly Option<string> Replay = Text("Roles", "--replay", "FILE", "Run a recording; exit code 0 only if every state hash in it matched");
     private static readonly Option<ulong?> Until = Number("Roles", "--until", "COUNT", "Replay: stop at this instruction count");
     private static readonly Option<ulong?> From = Number("Roles", "--from", "COUNT", "Replay: begin at the last snapshot in the recording before this count");
+    private static readonly Option<string> Bisect = Text("Roles", "--bisect", "FILE", "Execute a recording, or evidence of a divergence, by both engines; find the first instruction that differs");
     private static readonly Option<bool> Demo = Flag("Roles", "--demo", "Show a failover on this machine: switch, primary, backup, client; the primary is killed");
     private static readonly Option<bool> EndWithInput = Flag("Roles", "--end-with-input", "End at once when standard input ends, for a program that starts this one and may die");
     private static readonly Option<string> Switch = Text("Roles", "--switch", "HOST:PORT", "An Ethernet switch for --net stream, with the user-mode NAT as one of its ports");
@@ -95,7 +96,6 @@ public static class CommandLine
     // Options of later versions: known, so that the answer is a sentence about them and not about a typing mistake.
     static CommandLine()
     {
-        Later("Roles", "--bisect", "FILE", "Find the first differing instruction of a divergence", "narrow it down with --replay FILE --until COUNT --print-hash");
         Later("Machine", "--fda", "PATH", "Floppy drive", "boot from a disk image (--hda) or a kernel (--kernel)");
         Later("Replication", "--quorum", "N", "Backups that must acknowledge an output", "leave it out: all backups acknowledge every output");
         Later("Replication", "--disk-reads", "SIDE", "primary or backup: who reads a shared disk", "leave it out: each side reads its own image");
@@ -164,6 +164,7 @@ public static class CommandLine
             EndWithInput = p.GetValue(EndWithInput),
             RecordFile = p.GetValue(Record),
             ReplayFile = p.GetValue(Replay),
+            BisectFile = p.GetValue(Bisect),
             Until = p.GetValue(Until),
             From = p.GetValue(From),
             SwitchAt = p.GetValue(Switch) is { } at ? Values.Endpoint("--switch", at) : null,
@@ -220,6 +221,7 @@ public static class CommandLine
         if (options.Kernel is null && (options.Initrd is not null || p.GetValue(Append) is not null)) throw new UsageException("--initrd and --append go with --kernel");
         if (options.Role != Role.Replay && (options.Until ?? options.From) is not null) throw new UsageException("--until and --from go with --replay");
         if (options.Role == Role.Replay && options.StopAt is not null) throw new UsageException("--stop-at does not go with --replay; use --until");
+        if (options.Role == Role.Bisect && (options.StopAt is not null || options.Engine != EngineChoice.Auto)) throw new UsageException("--bisect executes all of the file by both engines; leave out --stop-at and --engine");
         if (options.EndWithInput && options.Serial == "stdio" && options.Role != Role.Switch) throw new UsageException("--end-with-input goes with another --serial than stdio, which reads standard input itself");
         if (options.Role == Role.Switch && options.Status is not null) throw new UsageException("--status does not go with --switch: a switch has no status");
         bool hasRole = options.Role is Role.Primary or Role.Backup;
@@ -236,7 +238,7 @@ public static class CommandLine
         }
         if (options.HeartbeatMs * 2 > options.FailureTimeoutMs) throw new UsageException("--failure-timeout must be at least twice --heartbeat");
         if (options.MakeCerts is null && p.GetValue(CertName) is not null) throw new UsageException("--cert-name goes with --make-certs");
-        if (options.Tls is not null && options.Role is Role.Replay or Role.Demo or Role.Switch or Role.MakeCerts) throw new UsageException("--tls-cert, --tls-key and --tls-ca go with a role that has a status port or a partner");
+        if (options.Tls is not null && options.Role is Role.Replay or Role.Bisect or Role.Demo or Role.Switch or Role.MakeCerts) throw new UsageException("--tls-cert, --tls-key and --tls-ca go with a role that has a status port or a partner");
         options = Snapshots(options, p.GetValue(SaveSnapshot));
         if (p.GetValue(Cluster) is { } cluster) options = Values.Cluster(options, cluster, isNamed: p.GetValue(Name) is not null, isListed: p.GetValue(Backups) is not null);
         if (p.GetValue(Replicas) is not null && options.Role is not (Role.Primary or Role.Backup)) throw new UsageException("--replicas goes with --primary or --backup");
@@ -258,6 +260,7 @@ public static class CommandLine
         if (p.GetValue(Backup)) asked.Add(("--backup", Role.Backup));
         if (p.GetValue(Record) is not null) asked.Add(("--record", Role.Record));
         if (p.GetValue(Replay) is not null) asked.Add(("--replay", Role.Replay));
+        if (p.GetValue(Bisect) is not null) asked.Add(("--bisect", Role.Bisect));
         if (p.GetValue(Demo)) asked.Add(("--demo", Role.Demo));
         if (p.GetValue(Switch) is not null) asked.Add(("--switch", Role.Switch));
         if (p.GetValue(MakeCerts) is not null) asked.Add(("--make-certs", Role.MakeCerts));
@@ -349,7 +352,7 @@ public static class CommandLine
             to.WriteLine($"  {"--help, -h",-36} This text");
             to.WriteLine($"  {"--version",-36} The program's version");
             to.WriteLine();
-            to.WriteLine("Exit codes: 0 powered off or stop reached; 1 failure; 2 usage; 3 another side is live; 4 diverged in --replay.");
+            to.WriteLine("Exit codes: 0 powered off or stop reached; 1 failure; 2 usage; 3 another side is live; 4 diverged in --replay or --bisect.");
             return 0;
         }
 

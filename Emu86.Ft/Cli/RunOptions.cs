@@ -11,6 +11,7 @@ public enum Role
     Backup,
     Record,
     Replay,
+    Bisect,
     Demo,
     Switch,
     MakeCerts,
@@ -78,6 +79,7 @@ public sealed record RunOptions
 
     public string? RecordFile { get; init; }
     public string? ReplayFile { get; init; }
+    public string? BisectFile { get; init; }
     public ulong? Until { get; init; }
     public Endpoint? SwitchAt { get; init; }
 

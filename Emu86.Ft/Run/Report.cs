@@ -3,12 +3,16 @@ using Microsoft.Extensions.Logging;
 
 namespace Emu86.Ft.Run;
 
-/// <summary>Event lines, as text or as JSON, through a logger of Microsoft.Extensions.Logging.</summary>
-public sealed class Report(bool json)
+/// <summary>Event lines, through a logger of Microsoft.Extensions.Logging.</summary>
+public sealed class Report(ILogger log)
 {
-    private readonly ILogger _log = new LoggerFactory([new StderrLogger(json)]).CreateLogger("emu86");
     private readonly Lock _lock = new();
     private readonly HashSet<string> _said = [];
+
+    /// <summary>On stderr, as text or as JSON.</summary>
+    public Report(bool json) : this(new LoggerFactory([new StderrLogger(json)]).CreateLogger("emu86"))
+    {
+    }
 
     /// <summary>Says what may be true many times, once.</summary>
     public void SayOnce(string text)
@@ -21,5 +25,5 @@ public sealed class Report(bool json)
     }
 
     /// <summary>Writes "emu86: …".</summary>
-    public void Say(string text) => _log.Log(LogLevel.Information, default, text, null, (said, _) => said);
+    public void Say(string text) => log.Log(LogLevel.Information, default, text, null, (said, _) => said);
 }

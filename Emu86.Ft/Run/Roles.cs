@@ -19,6 +19,7 @@ public static class Roles
     {
         Role.Standalone or Role.Record => new Standalone(options).Run(),
         Role.Replay => new Replayer(options).Run(),
+        Role.Bisect => new Bisector(options, ExecutionWay.Engines, new Report(options.JsonLog)).Run(),
         Role.Switch => new SwitchRole(options).Run(),
         Role.Primary => Pair.Rejoining.RunPrimary(options),
         Role.Backup => Pair.Rejoining.RunBackup(options),

@@ -239,7 +239,7 @@ public sealed class RecordingTests
         return at;
     }
 
-    private static byte[] Rewrite(byte[] recording, Func<Message, Message> change)
+    internal static byte[] Rewrite(byte[] recording, Func<Message, Message> change)
     {
         var frames = new FrameReader { PayloadBytesMax = Frame.PayloadBytesMax };
         frames.Push(recording);

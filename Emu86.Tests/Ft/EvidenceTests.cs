@@ -12,7 +12,6 @@ namespace Emu86.Tests.Ft;
 
 public sealed class EvidenceTests : IDisposable
 {
-    private const int Sectors = 256;
     private const uint Untouched = 0x70_0123;
 
     private readonly string _folder = Directory.CreateTempSubdirectory("emu86-evidence").FullName;
@@ -71,8 +70,8 @@ public sealed class EvidenceTests : IDisposable
     [Fact]
     public void A_position_that_the_backup_does_not_come_to_is_evidence_too()
     {
-        using var primary = new Side();
-        using var backup = new Side();
+        using var primary = new EvidenceSide();
+        using var backup = new EvidenceSide();
         using var evidence = new BackupEvidence(_folder, "g", 16 << 20);
         primary.RunTo(50_000);
         backup.Attach(evidence);
@@ -85,46 +84,7 @@ public sealed class EvidenceTests : IDisposable
         Assert.Equal(ExitCode.Diverged, Replay(file));
     }
 
-    /// <summary>Runs both sides, does something to the backup only, and returns the evidence that it writes.</summary>
-    private string Diverge(long bytesMax, Action<Side> tamper, bool hashesAlikeAfter = false)
-    {
-        using var primary = new Side();
-        using var backup = new Side();
-        using var evidence = new BackupEvidence(_folder, "g", bytesMax);
-        backup.Attach(evidence);
-        primary.RunTo(50_000);
-        backup.RunTo(50_000);
-        UInt128 hash = backup.Machine.StateHash();
-        Assert.Equal(primary.Machine.StateHash(), hash);
-        evidence.Attach(backup.Machine, [backup.History, null, null, null], 0, hash);
-        Both(1, InputEvent.SerialBytes(0, "ab"u8.ToArray()));
-        primary.RunTo(100_000);
-        backup.RunTo(100_000);
-        evidence.Received(new StateHashRecord(primary.Machine.Position, primary.Machine.StateHash(), UnitHashes.Parts(primary.Machine.StateHashes())) { Lsn = 2 });
-        hash = backup.Machine.StateHash();
-        Assert.Equal(primary.Machine.StateHash(), hash);
-        evidence.Agreed(2, hash);
-        Both(3, InputEvent.SerialBytes(0, "cd"u8.ToArray()));
-        primary.RunTo(120_000);
-        backup.RunTo(120_000);
-        Both(4, InputEvent.Key(new byte[] { 0x1e }));
-        tamper(backup);
-        primary.RunTo(150_000);
-        backup.RunTo(150_000);
-        UInt128 said = primary.Machine.StateHash(), own = backup.Machine.StateHash();
-        Assert.Equal(hashesAlikeAfter, said == own);
-        evidence.Received(new StateHashRecord(primary.Machine.Position, said, UnitHashes.Parts(primary.Machine.StateHashes())) { Lsn = 5 });
-        // What came after the difference does not belong into the evidence.
-        evidence.Received(new InputRecord(primary.Machine.Position, InputEvent.Reset()) { Lsn = 6 });
-        return evidence.Write(5, 1, own, null);
-
-        void Both(ulong lsn, InputEvent input)
-        {
-            evidence.Received(new InputRecord(primary.Machine.Position, input) { Lsn = lsn });
-            primary.Machine.Inject(input);
-            backup.Machine.Inject(input);
-        }
-    }
+    private string Diverge(long bytesMax, Action<EvidenceSide> tamper, bool hashesAlikeAfter = false) => DivergedPair.Run(_folder, bytesMax, tamper, hashesAlikeAfter);
 
     private static RecordingEvidenceMessage Read(string file)
     {
@@ -133,21 +93,4 @@ public sealed class EvidenceTests : IDisposable
     }
 
     private int Replay(string file) => new Replayer(new RunOptions { Role = Role.Replay, ReplayFile = file, Serial = "null", StateDir = _folder }).Run();
-
-    private sealed class Side : IDisposable
-    {
-        private Machine? _machine;
-
-        public MemoryDisk Image { get; } = MemoryDisk.WithPattern(Sectors);
-
-        public DiskHistory? History { get; private set; }
-
-        public Machine Machine => _machine ??= new Machine(ChaosGuest.Config(Sectors), [History is { } history ? history : Image, null, null, null], new OutputList());
-
-        public void Attach(BackupEvidence evidence) => History = evidence.Keep(Image);
-
-        public void RunTo(ulong count) => Assert.Equal(StopReason.Limit, Machine.RunUntil(new Position(count, 0)));
-
-        public void Dispose() => _machine?.Dispose();
-    }
 }

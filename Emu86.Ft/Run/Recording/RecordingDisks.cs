@@ -50,8 +50,13 @@ public static class RecordingDisks
     }
 
     /// <summary>Opens the images that belong to a recording.</summary>
+    /// <param name="machine">From the recording's header.</param>
+    /// <param name="config">The recorded machine's.</param>
+    /// <param name="options">Name the images.</param>
+    /// <param name="report">Told what takes long.</param>
+    /// <param name="isChecked">Their content was compared before, by this process.</param>
     /// <exception cref="HostException">An image is missing, is another one, or does not belong to the recording.</exception>
-    public static OverlayDisk?[] OpenFor(MachineIdentity machine, MachineConfig config, RunOptions options, Report report)
+    public static OverlayDisk?[] OpenFor(MachineIdentity machine, MachineConfig config, RunOptions options, Report report, bool isChecked = false)
     {
         var disks = new OverlayDisk?[4];
         for (int n = 0; n < 4; n++)
@@ -67,7 +72,7 @@ public static class RecordingDisks
             }
             if (given is null) throw new HostException($"the recording needs the image of disk {name} ({config.DriveSectors[n]} sectors) as it was when the recording began; give it with --{name}");
             disks[n] = new OverlayDisk(DiskImage.Open(given, readOnly: true), recorded.Drive != name, StateDirectories.Of(options));
-            if (disks[n]!.SectorCount != config.DriveSectors[n] || ContentId(name, disks[n]!, report) != recorded.Id)
+            if (disks[n]!.SectorCount != config.DriveSectors[n] || (!isChecked && ContentId(name, disks[n]!, report) != recorded.Id))
             {
                 throw new HostException($"{given.Path} is not the image that --{name} had when the recording began (its content differs); give that image, unaltered");
             }

@@ -32,8 +32,9 @@ public enum ReplayEnd
 /// <param name="End">How.</param>
 /// <param name="Position">Where the machine is.</param>
 /// <param name="HashesMatched">State hashes compared and found equal.</param>
+/// <param name="LastMatch">The count at the last of them, or where the replay began.</param>
 /// <param name="Detail">What differs, or what is wrong with the recording; empty when all is well.</param>
-public sealed record ReplayResult(ReplayEnd End, Position Position, ulong HashesMatched, string Detail);
+public sealed record ReplayResult(ReplayEnd End, Position Position, ulong HashesMatched, ulong LastMatch, string Detail);
 
 /// <summary>Replays a recording on a machine of the same configuration.</summary>
 public sealed class Replay(Machine machine, RecordingReader reader, IReadOnlyList<OverlayDisk?> disks)
@@ -42,6 +43,9 @@ public sealed class Replay(Machine machine, RecordingReader reader, IReadOnlyLis
     private ulong _lastMatch;
     private bool _compared;
     private volatile bool _asked;
+
+    // What was read and lies behind the count at which the last run stopped.
+    private Message? _ahead;
 
     private const ulong IdleNs = 1_000_000_000;
 
@@ -85,7 +89,7 @@ public sealed class Replay(Machine machine, RecordingReader reader, IReadOnlyLis
         }
     }
 
-    /// <summary>Runs on from where the machine is.</summary>
+    /// <summary>Runs on from where the machine is, which may be where an earlier run stopped.</summary>
     /// <param name="until">Stops at the first boundary with this count.</param>
     public ReplayResult Run(ulong? until = null)
     {
@@ -93,7 +97,8 @@ public sealed class Replay(Machine machine, RecordingReader reader, IReadOnlyLis
         {
             while (true)
             {
-                Message? message = reader.Read();
+                Message? message = _ahead ?? reader.Read();
+                _ahead = null;
                 // The hashes of units are looked at only where a state hash differed.
                 if (message is RecordingUnitHashesMessage) continue;
                 Position at = message switch
@@ -108,7 +113,11 @@ public sealed class Replay(Machine machine, RecordingReader reader, IReadOnlyLis
                     null => reader.End!.Position,
                     _ => machine.Position,
                 };
-                if (until is { } count && at.Count >= count) return RunTo(new Position(count, 0)) ?? Result(ReplayEnd.UntilReached);
+                if (until is { } count && at.Count >= count)
+                {
+                    _ahead = message;
+                    return RunTo(new Position(count, 0)) ?? Result(ReplayEnd.UntilReached);
+                }
                 if (RunTo(at) is { } early) return early;
                 if (message is null) return Result(until is null ? ReplayEnd.Complete : ReplayEnd.EndedBeforeUntil);
                 if (Apply(message) is { } different) return different;
@@ -173,7 +182,7 @@ public sealed class Replay(Machine machine, RecordingReader reader, IReadOnlyLis
     private string Differences(ReadOnlyMemory<byte> recorded) =>
         $"{UnitHashes.Describe(UnitHashes.Differences(machine.StateHashes(), recorded.Span))}; {LastMatch}";
 
-    private ReplayResult Result(ReplayEnd end, string detail = "") => new(end, machine.Position, _matched, detail);
+    private ReplayResult Result(ReplayEnd end, string detail = "") => new(end, machine.Position, _matched, _lastMatch, detail);
 
     private void Restore(ReadOnlySequence<byte> state)
     {
