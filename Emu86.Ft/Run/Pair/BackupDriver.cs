@@ -364,6 +364,8 @@ internal sealed class BackupDriver : ICoreEvents, IDisposable
             hash = _machine.StateHash();
             _evidence.Attach(_machine, _histories, _core.ExecutedLsn, hash, _shared is null ? null : "the machine's disks are shared, and what the guest read of them is not kept");
             _clone.MarkCurrent();
+            // What the clone came in is several times what is allocated from now on, and would stay with the process.
+            GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
         }
         catch (HostException e)
         {
