@@ -18,10 +18,20 @@ public sealed partial class TapNetwork(string name) : IHostNetwork
 
     private int _file = -1;
     private Thread? _thread;
+    private volatile Action<byte[]>? _received;
     private volatile bool _ending;
 
     public void Start(Action<byte[]> received)
     {
+        Plug();
+        _received = received;
+    }
+
+    /// <summary>Opens the device, so that its link is up before the guest is heard there: a bridge takes its time until it forwards what comes
+    /// from a port whose link has just come up. What arrives before <see cref="Start"/> is dropped. Throws as that does.</summary>
+    public void Plug()
+    {
+        if (_thread is not null) return;
         if (!OperatingSystem.IsLinux()) throw new HostException("--net tap needs Linux; use --net user or --net stream here");
         byte[] request = new byte[40];
         if (Encoding.UTF8.GetByteCount(name) > NameBytesMax) throw new HostException($"--net tap: the interface name \"{name}\" is longer than {NameBytesMax} bytes", ExitCode.Usage);
@@ -50,7 +60,7 @@ public sealed partial class TapNetwork(string name) : IHostNetwork
                 _ => $"--net tap: cannot use the interface \"{name}\": {Marshal.GetPInvokeErrorMessage(error)}",
             });
         }
-        _thread = new Thread(() => Read(received)) { IsBackground = true, Name = "tap reader" };
+        _thread = new Thread(Read) { IsBackground = true, Name = "tap reader" };
         _thread.Start();
     }
 
@@ -69,7 +79,7 @@ public sealed partial class TapNetwork(string name) : IHostNetwork
         _file = -1;
     }
 
-    private void Read(Action<byte[]> received)
+    private void Read()
     {
         byte[] buffer = new byte[FrameBytesMax];
         while (!_ending)
@@ -77,7 +87,7 @@ public sealed partial class TapNetwork(string name) : IHostNetwork
             var wait = new PollRequest { File = _file, Events = PollIn };
             if (Poll(ref wait, 1, PollMs) <= 0) continue;
             nint count = Read(_file, buffer, buffer.Length);
-            if (count > 0) received(buffer.AsSpan(0, (int)count).ToArray());
+            if (count > 0) _received?.Invoke(buffer.AsSpan(0, (int)count).ToArray());
             // The interface was deleted: its cable stays dead.
             else if (Marshal.GetLastPInvokeError() is not (4 or 11)) Thread.Sleep(PollMs);
         }

@@ -4,6 +4,7 @@ using Emu86.Devices;
 using Emu86.Ft.Cli;
 using Emu86.Ft.Host;
 using Emu86.Ft.Host.Links;
+using Emu86.Ft.Host.Net;
 using Emu86.Ft.Host.Status;
 using Emu86.Ft.Replication;
 
@@ -33,6 +34,7 @@ internal sealed class BackupDriver : ICoreEvents, IDisposable
     private (UInt128 Hash, Position? Missed) _ownHash;
     private Action? _beforeExit;
     private World? _world;
+    private TapNetwork? _cable;
     private ulong _slice = 10_000;
     private readonly OutageParts _outage = new();
     private ulong _instructions;
@@ -97,7 +99,11 @@ internal sealed class BackupDriver : ICoreEvents, IDisposable
         return code == ExitCode.Ok && !isWhole ? ExitCode.Failure : code;
     }
 
-    public void Dispose() => _media.Dispose();
+    public void Dispose()
+    {
+        _media.Dispose();
+        _cable?.Dispose();
+    }
 
     /// <summary>Operations from the status port: for the live side only.</summary>
     public ControlAnswer? Control(string operation) => _live is { } live ? live.Control.Do(operation) : operation == "snapshot" ? _snapshot.Ask() : ControlAnswer.Refused("this side is a backup; ask the primary");
@@ -129,6 +135,7 @@ internal sealed class BackupDriver : ICoreEvents, IDisposable
             if (message is CloneBeginMessage or CloneStateMessage or ClonePagesMessage or CloneDiskHashesMessage or CloneDiskBlocksMessage && _core.Phase == BackupPhase.Cloning) TakeCloned(message);
             ulong before = _core.ReceivedLsn;
             _core.Received(Now, link.Id, message);
+            if (message is ArmedRecord) PlugIn();
             if (message is LogRecord record && _core.ReceivedLsn > before) _evidence.Received(record);
         }
         Pump();
@@ -154,6 +161,22 @@ internal sealed class BackupDriver : ICoreEvents, IDisposable
     {
         _core.Leave(Now, "this backup was stopped");
         Pump();
+    }
+
+    // Where the device cannot be had yet (a primary on this host has it), it is opened when this side goes live.
+    private void PlugIn()
+    {
+        if (_cable is not null || _host.Options.Net != NetKind.Tap) return;
+        var cable = new TapNetwork(_host.Options.TapName!);
+        try
+        {
+            cable.Plug();
+            _cable = cable;
+        }
+        catch (HostException)
+        {
+            cable.Dispose();
+        }
     }
 
     // What a loser still says is no sign of life.
@@ -282,7 +305,7 @@ internal sealed class BackupDriver : ICoreEvents, IDisposable
                 _outage.Executed(Now);
                 // Nothing of the guest may be said before its disk is this side's.
                 _shared?.GoLive(new FenceRequest(_host.Options.Name, _core.TakeOver.Epoch), WaitsOn);
-                _world = World.TakeOver(_host.Options, _host.Queue, _host.Report, _machine!.Config.Mac, _core.TakeOver.Epoch);
+                _world = World.TakeOver(_host.Options, _host.Queue, _host.Report, _cable, _machine!.Config.Mac, _core.TakeOver.Epoch);
                 break;
             case ActionKind.Release when action.Output!.Kind == OutputKind.DiskWrite: _shared!.Adopt(action.Output, action.Number); break;
             case ActionKind.Release: _world!.Outputs.Emit(action.Output!); break;

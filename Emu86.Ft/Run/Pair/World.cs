@@ -35,7 +35,13 @@ internal sealed class World : IDisposable
     }
 
     /// <summary>For going live: what fails is said, and tried again on a thread of its own.</summary>
-    public static World TakeOver(RunOptions options, InputQueue inputs, Report report, byte[] mac, ulong epoch)
+    /// <param name="options">What the guest is to be connected to.</param>
+    /// <param name="inputs">Takes what comes from there.</param>
+    /// <param name="report">Says what fails.</param>
+    /// <param name="plugged">The guest's cable, if it was plugged in before.</param>
+    /// <param name="mac">The guest's address.</param>
+    /// <param name="epoch">Under which it is live.</param>
+    public static World TakeOver(RunOptions options, InputQueue inputs, Report report, IHostNetwork? plugged, byte[] mac, ulong epoch)
     {
         ISerialTarget serial;
         try
@@ -49,11 +55,11 @@ internal sealed class World : IDisposable
         }
         var world = new World(options, inputs, serial, options.Net == NetKind.None ? null : new LateNetwork(null));
         world._network?.Announce(options.Name, mac, epoch, move: true);
-        if (world._network is not null && !world.TryOpenNetwork(options, report, first: true))
+        if (world._network is not null && !world.TryOpenNetwork(options, report, plugged, first: true))
         {
             new Thread(() =>
             {
-                while (!world.TryOpenNetwork(options, report, first: false)) Thread.Sleep(RetryMs);
+                while (!world.TryOpenNetwork(options, report, null, first: false)) Thread.Sleep(RetryMs);
             })
             { IsBackground = true, Name = "network retry" }.Start();
         }
@@ -82,11 +88,11 @@ internal sealed class World : IDisposable
         _network?.Dispose();
     }
 
-    private bool TryOpenNetwork(RunOptions options, Report report, bool first)
+    private bool TryOpenNetwork(RunOptions options, Report report, IHostNetwork? plugged, bool first)
     {
         try
         {
-            IHostNetwork network = Networks.Open(options)!;
+            IHostNetwork network = plugged ?? Networks.Open(options)!;
             _network!.Open(network, _inputs.Frame);
             return true;
         }

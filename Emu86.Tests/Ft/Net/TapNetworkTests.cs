@@ -35,6 +35,34 @@ public sealed class TapNetworkTests
         Assert.Contains("in use", Assert.Throws<HostException>(() => second.Start(_ => { })).Message);
     }
 
+    [SkippableFact]
+    public async Task A_cable_that_is_plugged_in_has_a_link_and_delivers_nothing_before_it_is_started()
+    {
+        const string device = "emu86test2";
+        using var tap = new TapNetwork(device);
+        try
+        {
+            tap.Plug();
+        }
+        catch (HostException e)
+        {
+            Skip.If(true, "needs Linux and the right to make a tap device: " + e.Message);
+        }
+        string wrong = await Ip("addr", "add", "10.86.87.1/24", "dev", device) + await Ip("link", "set", device, "up");
+        Skip.IfNot(wrong == "", "needs the right to set up the tap device: " + wrong);
+        Assert.Equal("1", File.ReadAllText($"/sys/class/net/{device}/carrier").Trim());
+        using var sender = new UdpClient();
+        int received = 0;
+        sender.EnableBroadcast = true;
+        sender.Send([1, 2, 3], "10.86.87.255", 9);
+        await Task.Delay(300);
+        tap.Start(frame => Interlocked.Increment(ref received));
+        Assert.Equal(0, received);
+        sender.Send([1, 2, 3], "10.86.87.255", 9);
+        for (int n = 0; n < 100 && Volatile.Read(ref received) == 0; n++) await Task.Delay(50);
+        Assert.NotEqual(0, received);
+    }
+
     /// <summary>The host's own kernel on the other end of the cable: its ARP, ping and TCP against the embedded guest's.</summary>
     [SkippableFact]
     public async Task The_host_reaches_the_embedded_guest_over_a_tap_device()
