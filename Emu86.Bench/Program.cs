@@ -1,5 +1,5 @@
 // Benchmarks. `guests`: the same Linux guest in emu86 and in other emulators, timed on the host. `failover`, `freeze`,
-// `bandwidth`, `lag`, `clock`, `clone`, `stale-disk`: what the pair promises, tried out (docs/soak.md). Anything else goes to
+// `bandwidth`, `tables` and the other soak tools: what the pair promises, tried out (docs/soak.md). Anything else goes to
 // BenchmarkDotNet: the micro-benchmarks of this assembly (`--filter '*'` runs all of them).
 using BenchmarkDotNet.Running;
 using Emu86.Bench.Guests;

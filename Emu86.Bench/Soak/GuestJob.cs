@@ -21,7 +21,7 @@ internal sealed record GuestJob(string Name, string Command, Action<int>? Talk =
     public static readonly GuestJob Transactions = new("transactions", "/bench/transactions 4000");
 
     /// <summary>As the paper's kernel compile.</summary>
-    public static readonly GuestJob Compile = new("compile", "/work/compile 3");
+    public static readonly GuestJob Compile = new("compile", "/work/compile 1");
 
     /// <summary>Commits to a database on the disk, over TCP, as the paper's Oracle and MS-SQL.</summary>
     public static readonly GuestJob Database = new("database", "/work/database", port => GuestTransfer.Commit(port, 60));

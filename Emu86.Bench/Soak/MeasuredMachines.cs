@@ -21,14 +21,6 @@ internal static class SettingNames
     public static string Name(this Setting setting) => setting switch { Setting.Alone => "alone", Setting.Beside => "beside another", _ => "protected" };
 }
 
-/// <summary>What a job took: seconds on the host's clock and of the live side's processor time, guest instructions, bytes of log.</summary>
-internal readonly record struct Cost(double Seconds, double Processor, double Instructions, double LogBytes)
-{
-    public double Mips => Instructions / Seconds / 1e6;
-
-    public double LogKbits => LogBytes * 8 / 1000 / Seconds;
-}
-
 /// <summary>Primary, backup and the independent machine, booted.</summary>
 internal sealed class MeasuredMachines : IDisposable
 {
@@ -93,18 +85,7 @@ internal sealed class MeasuredMachines : IDisposable
     }
 
     /// <summary>What something costs the live side. Nothing is asked of it meanwhile.</summary>
-    public Cost Watch(Func<TimeSpan> something)
-    {
-        double instructions = _pair.StatusOfFirst("instructionCount"), logged = _setting == Setting.Protected ? _pair.StatusOfFirst("logBytes") : 0;
-        TimeSpan processor = _live.ProcessorTime;
-        double seconds = something().TotalSeconds;
-        processor = _live.ProcessorTime - processor;
-        // The status is published twenty times a second; what an idle guest executes until then is nothing beside the job.
-        Thread.Sleep(60);
-        instructions = _pair.StatusOfFirst("instructionCount") - instructions;
-        logged = _setting == Setting.Protected ? _pair.StatusOfFirst("logBytes") - logged : 0;
-        return new Cost(seconds, processor.TotalSeconds, instructions, logged);
-    }
+    public Cost Watch(Func<TimeSpan> something) => Cost.Of(_pair, _live, _setting == Setting.Protected, something);
 
     public void Dispose()
     {

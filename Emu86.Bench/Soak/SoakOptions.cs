@@ -24,7 +24,7 @@ internal sealed record SoakOptions(int Rounds, int Seed, SoakGuest Guest, TimeSp
     public int Cuts { get; init; }
 
     public const string Usage = """
-        Emu86.Bench failover|freeze|bandwidth|tables|lag|clock|clone|stale-disk|failover-hosts|latency-hosts|busy-hosts|chaos [--rounds N] [--cuts N] [--seed S] [--guest linux|embedded] [--seconds T] [--linux DIR] [--emu86 FILE] [--verbose]
+        Emu86.Bench failover|freeze|bandwidth|tables|costs|lag|clock|clone|stale-disk|failover-hosts|latency-hosts|busy-hosts|chaos [--rounds N] [--cuts N] [--seed S] [--guest linux|embedded] [--seconds T] [--linux DIR] [--emu86 FILE] [--verbose]
         """;
 
     /// <summary>What starts emu86, without its arguments.</summary>
@@ -45,13 +45,13 @@ internal sealed record SoakOptions(int Rounds, int Seed, SoakGuest Guest, TimeSp
         int Number(string name, int otherwise, int least = 1) => int.TryParse(Take(name, $"{otherwise}"), NumberStyles.None, CultureInfo.InvariantCulture, out int number) && number >= least
             ? number
             : throw new BenchException($"{name} takes a number of at least {least}");
-        bool needsLinux = onHosts || tool is "bandwidth" or "tables" or "clock" or "lag";
+        bool needsLinux = onHosts || tool is "bandwidth" or "tables" or "costs" or "clock" or "lag";
         string guest = Take("--guest", needsLinux ? "linux" : "embedded");
         if (guest is not ("linux" or "embedded")) throw new BenchException($"--guest takes linux or embedded, not \"{guest}\"");
         if (guest == "embedded" && needsLinux) throw new BenchException($"{tool} needs the shell of the Linux guest");
         int seconds = tool switch { "failover" => 60, "clock" => 600, "bandwidth" => 60, "lag" => 20, "chaos" or "busy-hosts" => 1800, "latency-hosts" => 60, _ => 5 };
         var options = new SoakOptions(
-            Number("--rounds", tool switch { "failover" => 50, "failover-hosts" => 200, "bandwidth" => 3, "tables" => 5, _ => 1 }, onHosts ? 0 : 1),
+            Number("--rounds", tool switch { "failover" => 50, "failover-hosts" => 200, "bandwidth" => 3, "tables" or "costs" => 5, _ => 1 }, onHosts ? 0 : 1),
             Number("--seed", 1),
             guest == "linux" ? SoakGuest.Linux : SoakGuest.Embedded,
             TimeSpan.FromSeconds(Number("--seconds", seconds)),

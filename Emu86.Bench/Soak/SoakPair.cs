@@ -71,6 +71,9 @@ internal sealed class SoakPair : IDisposable
     /// <summary>A number of the first side's /status.</summary>
     public double StatusOfFirst(string field) => Status(_firstStatus, field);
 
+    /// <summary>A number of the second side's /status.</summary>
+    public double StatusOfSecond(string field) => Status(_secondStatus, field);
+
     /// <summary>Ports on loopback that were free a moment ago, below those that outgoing connections get.</summary>
     public static int[] FreePorts(int count)
     {

@@ -13,6 +13,7 @@ internal static class SoakTools
         "stale-disk" => StaleDiskSoak.Run,
         "bandwidth" => BandwidthSoak.Run,
         "tables" => TablesSoak.Run,
+        "costs" => CostsSoak.Run,
         "clock" => ClockSoak.Run,
         "lag" => LagSoak.Run,
         "clone" => CloneSoak.Run,
