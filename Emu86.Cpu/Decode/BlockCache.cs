@@ -69,7 +69,7 @@ public sealed unsafe class BlockCache
     /// <summary>The block with this key that begins at <paramref name="eip"/> and lies within a page, if it has been decoded.</summary>
     internal Block* Peek(ulong key, uint eip)
     {
-        for (Block* b = _hash[Bucket(key)]; b != null; b = b->HashNext)
+        for (Block* b = _hash[Bucket(key, eip)]; b != null; b = b->HashNext)
         {
             if (b->Key == key && b->Eip == eip && b->SecondPage == Block.NoPage) return b;
         }
@@ -131,7 +131,7 @@ public sealed unsafe class BlockCache
         ulong key = ((ulong)_c->Mode << 32) | physical;
         // Another address space was active, or a page table written, but here nothing has changed: mostly so.
         if (last != null && last->Key == key && last->Eip == _c->S.Eip && last->SecondPage == Block.NoPage) return last;
-        for (Block* b = _hash[Bucket(key)]; b != null; b = b->HashNext)
+        for (Block* b = _hash[Bucket(key, _c->S.Eip)]; b != null; b = b->HashNext)
         {
             if (b->Key != key || b->Eip != _c->S.Eip) continue;
             if (b->SecondPage == Block.NoPage) return b;
@@ -173,7 +173,7 @@ public sealed unsafe class BlockCache
 
     private void Insert(Block* block, uint physical)
     {
-        Block** bucket = &_hash[Bucket(block->Key)];
+        Block** bucket = &_hash[Bucket(block->Key, block->Eip)];
         block->HashNext = *bucket;
         *bucket = block;
         uint page = physical >> 12;
@@ -212,7 +212,7 @@ public sealed unsafe class BlockCache
 
     private void Unhash(Block* block)
     {
-        Block** at = &_hash[Bucket(block->Key)];
+        Block** at = &_hash[Bucket(block->Key, block->Eip)];
         while (*at != block) at = &(*at)->HashNext;
         *at = block->HashNext;
     }
@@ -232,5 +232,6 @@ public sealed unsafe class BlockCache
         }
     }
 
-    private static int Bucket(ulong key) => (int)((uint)(key * 0x9e37_79b9_7f4a_7c15 >> 40) & (HashSize - 1));
+    // By EIP, too: each process has a library at another address (ASLR), and so many blocks at one place in memory.
+    private static int Bucket(ulong key, uint eip) => (int)((uint)((key ^ ((ulong)eip << 32)) * 0x9e37_79b9_7f4a_7c15 >> 40) & (HashSize - 1));
 }
