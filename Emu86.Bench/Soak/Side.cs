@@ -129,7 +129,11 @@ internal sealed partial class Side : IDisposable
     /// <summary>The last lines, for a sentence about a failure.</summary>
     public string Last()
     {
-        lock (_lines) return _lines.Count == 0 ? $"the {Name} said nothing" : $"the {Name} said: {string.Join(" | ", _lines.TakeLast(4))}";
+        lock (_lines)
+        {
+            int crash = _lines.FindIndex(l => l.StartsWith("Unhandled exception", StringComparison.Ordinal));
+            return _lines.Count == 0 ? $"the {Name} said nothing" : $"the {Name} said: {string.Join(" | ", crash < 0 ? _lines.TakeLast(4) : _lines.Skip(crash))}";
+        }
     }
 
     public void Dispose()

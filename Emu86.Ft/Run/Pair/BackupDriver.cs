@@ -135,7 +135,7 @@ internal sealed class BackupDriver : ICoreEvents, IDisposable
             if (message is CloneBeginMessage or CloneStateMessage or ClonePagesMessage or CloneDiskHashesMessage or CloneDiskBlocksMessage && _core.Phase == BackupPhase.Cloning) TakeCloned(message);
             ulong before = _core.ReceivedLsn;
             _core.Received(Now, link.Id, message);
-            if (message is ArmedRecord) PlugIn();
+            if (message is ArmedRecord && _core.Phase == BackupPhase.Armed) PlugIn();
             if (message is LogRecord record && _core.ReceivedLsn > before) _evidence.Received(record);
         }
         Pump();
@@ -188,6 +188,8 @@ internal sealed class BackupDriver : ICoreEvents, IDisposable
     private void Greeted(Link link, Hello hello)
     {
         _core.Received(Now, link.Id, new HelloMessage(hello));
+        // The old primary reconnects just when its epoch is over: the heartbeats may be the new role's already.
+        if (_core.Phase is BackupPhase.Claiming or BackupPhase.GoingLive or BackupPhase.Done) return;
         if (_core.HeartbeatKey is not { } key || !key.Span.SequenceEqual(hello.HeartbeatKey.Span)) return;
         _sessionEpoch = hello.Epoch;
         _host.LearnOwner(hello.Epoch);
