@@ -43,6 +43,7 @@ public sealed class Machine : IDisposable
 {
     private readonly Board _board;
     private readonly MemoryHash _memoryHash;
+    private readonly ArrayBufferWriter<byte> _hashed = new(4096);
 
     /// <param name="config">Checked by <see cref="MachineConfigCheck"/> beforehand.</param>
     /// <param name="disks">Four drives, null where <see cref="MachineConfig.DriveSectors"/> is 0.</param>
@@ -158,17 +159,21 @@ public sealed class Machine : IDisposable
 
     /// <summary>128 bits over the whole state, after the events that are due at the current position. Equal states have equal
     /// hashes on every host and engine.</summary>
-    public UInt128 StateHash()
+    public UInt128 StateHash() => StateHash(out _);
+
+    /// <param name="units">The hash of each part, to name what differs.</param>
+    public UInt128 StateHash(out IReadOnlyList<(string Unit, UInt128 Hash)> units)
     {
         Settle();
-        return Snapshot.HashOf(_board, _memoryHash.Compute());
+        units = Snapshot.HashesOf(_board, _memoryHash.Compute(), _hashed);
+        return Snapshot.HashOf(units);
     }
 
     /// <summary>The hash of each part, to name what differs.</summary>
     public IReadOnlyList<(string Unit, UInt128 Hash)> StateHashes()
     {
-        Settle();
-        return Snapshot.HashesOf(_board, _memoryHash.Compute());
+        _ = StateHash(out IReadOnlyList<(string, UInt128)> units);
+        return units;
     }
 
     /// <summary>The hashes of all pages of RAM, 4 KiB each, as <see cref="StateHash"/> last found them.</summary>

@@ -138,10 +138,12 @@ public static class Snapshot
         }
     }
 
-    internal static IReadOnlyList<(string Unit, UInt128 Hash)> HashesOf(Board board, UInt128 memory)
+    /// <param name="board">Whose units.</param>
+    /// <param name="memory">Hash of RAM.</param>
+    /// <param name="bytes">For one unit's bytes at a time.</param>
+    internal static IReadOnlyList<(string Unit, UInt128 Hash)> HashesOf(Board board, UInt128 memory, ArrayBufferWriter<byte> bytes)
     {
         var hashes = new List<(string, UInt128)> { ("memory", memory) };
-        var bytes = new ArrayBufferWriter<byte>(4096);
         foreach (IStateful unit in board.Units)
         {
             Collect(unit, bytes);
@@ -150,10 +152,10 @@ public static class Snapshot
         return hashes;
     }
 
-    internal static UInt128 HashOf(Board board, UInt128 memory)
+    internal static UInt128 HashOf(IReadOnlyList<(string Unit, UInt128 Hash)> hashes)
     {
         var hash = new XxHash128();
-        foreach ((_, UInt128 unit) in HashesOf(board, memory)) Append(hash, unit);
+        foreach ((_, UInt128 unit) in hashes) Append(hash, unit);
         return hash.GetCurrentHashAsUInt128();
     }
 

@@ -331,12 +331,12 @@ internal sealed class BackupDriver : ICoreEvents, IDisposable
 
     private void TakeStateHash(Position at)
     {
-        UInt128 hash = _machine!.StateHash();
+        UInt128 hash = _machine!.StateHash(out IReadOnlyList<(string, UInt128)> units);
         if (DiskFailed()) return;
         _ownHash = (hash, null);
         Status.HashesChecked++;
         ulong lsn = _core.ExecutedLsn + 1;
-        _core.StateHash(Now, hash, UnitHashes.Bytes(_machine.StateHashes()));
+        _core.StateHash(Now, hash, UnitHashes.Bytes(units));
         bool isEqual = !_core.Actions.Exists(a => a.Kind == ActionKind.WriteEvidence);
         if (isEqual && _machine.TakeDamagedPage() is { } page)
         {

@@ -407,10 +407,10 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
         LogReads();
         foreach (DiskFailure failure in _machine.TakeDiskFailures()) Failed(failure);
         if (_givesUp) return;
-        UInt128 hash = _machine.StateHash();
-        byte[] units = _evidence.Hashed(at, _core.Log.NextLsn, hash, _machine);
+        UInt128 hash = _machine.StateHash(out IReadOnlyList<(string, UInt128)> units);
+        _evidence.Hashed(at, _core.Log.NextLsn, hash, units);
         _hashes.Enqueue(_core.Log.NextLsn);
-        _core.StateHash(Now, hash, units);
+        _core.StateHash(Now, hash, UnitHashes.Parts(units));
         if (_machine.TakeDamagedPage() is not { } page) return;
         string sentence = $"memory of this host changed without being written, at {UnitHashes.Pages([page])}";
         if (!GiveUp(sentence)) _host.Report.Say($"{sentence}; there is no other copy of the guest to go on with");

@@ -19,13 +19,10 @@ internal sealed class PrimaryEvidence(string directory, string guest)
     public void Clear() => _points.Clear();
 
     /// <summary>This side computed its hash for a log record.</summary>
-    /// <returns>What goes into the log with it.</returns>
-    public byte[] Hashed(Position at, ulong lsn, UInt128 hash, Machine machine)
+    public void Hashed(Position at, ulong lsn, UInt128 hash, IReadOnlyList<(string Unit, UInt128 Hash)> units)
     {
-        IReadOnlyList<(string Unit, UInt128 Hash)> units = machine.StateHashes();
         _points.Enqueue(new(at, lsn, hash, units));
         if (_points.Count > HashesMax) _points.Dequeue();
-        return UnitHashes.Parts(units);
     }
 
     /// <summary>Writes what this side knows; returns the file's path, or why there is none.</summary>
