@@ -4,9 +4,6 @@ using Emu86.Bench.Soak;
 
 namespace Emu86.Bench.Guests;
 
-/// <summary>What went wrong, as a sentence.</summary>
-internal sealed class BenchException(string message) : Exception(message);
-
 /// <param name="Program">Path, or a name on PATH.</param>
 /// <param name="Arguments">One per word.</param>
 /// <param name="SerialFile">Where the serial output goes when it is not the standard output.</param>

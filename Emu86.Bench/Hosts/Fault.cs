@@ -11,6 +11,9 @@ internal enum FaultKind
     CutToHost,
     CutFromHost,
     Slow,
+    Delay,
+    Reorder,
+    Duplicate,
     EtcdStop,
     EtcdCut,
     ClientCut,
@@ -46,6 +49,9 @@ internal sealed record Fault(FaultKind Kind, ClusterHost? Victim, TimeSpan Lasts
             case FaultKind.CutToHost: Victim!.Host.Cut(CutKind.ToHost); break;
             case FaultKind.CutFromHost: Victim!.Host.Cut(CutKind.FromHost); break;
             case FaultKind.Slow: Victim!.Host.Slow("4mbit"); break;
+            case FaultKind.Delay: Victim!.Host.Disturb(Disturbance.Delay, Victim.Number); break;
+            case FaultKind.Reorder: Victim!.Host.Disturb(Disturbance.Reorder, Victim.Number); break;
+            case FaultKind.Duplicate: Victim!.Host.Disturb(Disturbance.Duplicate, Victim.Number); break;
             case FaultKind.EtcdStop: cluster.StopEtcd(); break;
             case FaultKind.EtcdCut: cluster.EtcdHost.Cut(CutKind.Both); break;
             case FaultKind.ClientCut: cluster.Client.Cut(CutKind.Both); break;
@@ -63,6 +69,7 @@ internal sealed record Fault(FaultKind Kind, ClusterHost? Victim, TimeSpan Lasts
             case FaultKind.Freeze: Victim!.Process.Signal(Side.SigCont); break;
             case FaultKind.CutBoth or FaultKind.CutToHost or FaultKind.CutFromHost: Victim!.Host.Heal(); break;
             case FaultKind.Slow: Victim!.Host.Quicken(); break;
+            case FaultKind.Delay or FaultKind.Reorder or FaultKind.Duplicate: Victim!.Host.Calm(); break;
             case FaultKind.EtcdStop: cluster.StartEtcd(); break;
             case FaultKind.EtcdCut: cluster.EtcdHost.Heal(); break;
             case FaultKind.ClientCut: cluster.Client.Heal(); break;

@@ -2,6 +2,8 @@
 //
 //   namespace of host N                                   namespace "sw"
 //   tap0 (the guest's cable) ── br0 10.86.0.N ── eth0 ═══ vN ── bridge lan
+//
+// While a relay disturbs the host's frames: vN ── relay ── rN ═══ qN ── bridge lan
 using System.Net;
 using System.Runtime.InteropServices;
 using Emu86.Bench.Soak;
@@ -29,7 +31,6 @@ internal sealed class HostNetwork : IDisposable
         _signals = [.. new[] { PosixSignal.SIGINT, PosixSignal.SIGTERM, PosixSignal.SIGHUP }.Select(s => PosixSignalRegistration.Create(s, _ => Clear()))];
         _switch.Run("ip", "link", "add", "lan", "type", "bridge", "forward_delay", "0", "ageing_time", "30000");
         _switch.Run("ip", "link", "set", "lan", "up");
-        BridgeIndex = _switch.InterfaceIndex("lan");
     }
 
     /// <summary>Why hosts cannot be made here, as a sentence; null when they can.</summary>
@@ -60,15 +61,15 @@ internal sealed class HostNetwork : IDisposable
     /// <summary>The bridge's namespace: frames are watched there.</summary>
     public NetworkNamespace Switch => _switch;
 
-    /// <summary>Interface number of the bridge itself.</summary>
-    public int BridgeIndex { get; }
+    /// <summary>Whether what comes in by this interface comes from a host.</summary>
+    public bool IsHostsPort(int interfaceIndex) => _hosts.Exists(h => h.PortIndex == interfaceIndex);
 
     /// <param name="name">As it appears in what is printed.</param>
     /// <param name="number">Last byte of its address, from 1.</param>
     /// <param name="hasGuest">Whether a guest may be plugged in.</param>
     public TestHost Add(string name, int number, bool hasGuest)
     {
-        var host = new TestHost(name, new NetworkNamespace($"{_prefix}-{number}"), _switch, IPAddress.Parse($"{Subnet}.{number}"), $"v{number}", hasGuest);
+        var host = new TestHost(name, new NetworkNamespace($"{_prefix}-{number}"), _switch, IPAddress.Parse($"{Subnet}.{number}"), number, hasGuest);
         _hosts.Add(host);
         return host;
     }

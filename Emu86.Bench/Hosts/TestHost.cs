@@ -23,16 +23,18 @@ internal sealed class TestHost : IDisposable
     public const string TapName = "tap0";
 
     private readonly NetworkNamespace _namespace, _switch;
-    private readonly string _port;
+    private readonly string _port, _relayed, _relay;
     private readonly List<Side> _processes = [];
     private CutKind? _cut;
+    private FrameRelay? _disturbing;
     private bool _isSlow;
 
-    public TestHost(string name, NetworkNamespace own, NetworkNamespace switchNamespace, IPAddress address, string port, bool hasGuest)
+    public TestHost(string name, NetworkNamespace own, NetworkNamespace switchNamespace, IPAddress address, int number, bool hasGuest)
     {
-        (Name, _namespace, _switch, Address, _port) = (name, own, switchNamespace, address, port);
-        _switch.Run("ip", "link", "add", port, "type", "veth", "peer", "name", "eth0", "netns", own.Name);
-        _switch.Run("ip", "link", "set", port, "master", "lan", "up");
+        (Name, _namespace, _switch, Address) = (name, own, switchNamespace, address);
+        (_port, _relay, _relayed) = ($"v{number}", $"r{number}", $"q{number}");
+        _switch.Run("ip", "link", "add", _port, "type", "veth", "peer", "name", "eth0", "netns", own.Name);
+        _switch.Run("ip", "link", "set", _port, "master", "lan", "up");
         own.Run("ip", "link", "set", "eth0", "up");
         string carrier = "eth0";
         if (hasGuest)
@@ -44,7 +46,7 @@ internal sealed class TestHost : IDisposable
             carrier = "br0";
         }
         own.Run("ip", "addr", "add", $"{address}/24", "dev", carrier);
-        PortIndex = _switch.InterfaceIndex(port);
+        PortIndex = _switch.InterfaceIndex(_port);
     }
 
     public string Name { get; }
@@ -110,8 +112,30 @@ internal sealed class TestHost : IDisposable
         _isSlow = false;
     }
 
+    /// <summary>From now on frames from and to the host are disturbed: they take the way of a relay.</summary>
+    /// <param name="kind">How.</param>
+    /// <param name="seed">Which of them.</param>
+    public void Disturb(Disturbance kind, int seed)
+    {
+        _switch.Run("ip", "link", "add", _relay, "type", "veth", "peer", "name", _relayed);
+        _switch.Run("ip", "link", "set", _relayed, "master", "lan", "up");
+        _switch.Run("ip", "link", "set", _relay, "up");
+        _switch.Run("ip", "link", "set", _port, "nomaster");
+        _disturbing = new FrameRelay(_switch, PortIndex, _switch.InterfaceIndex(_relay), kind, seed);
+    }
+
+    public void Calm()
+    {
+        if (_disturbing is null) return;
+        _disturbing.Dispose();
+        _disturbing = null;
+        _switch.Run("ip", "link", "set", _port, "master", "lan");
+        _switch.Run("ip", "link", "del", _relay);
+    }
+
     public void Dispose()
     {
+        _disturbing?.Dispose();
         foreach (Side side in _processes) side.Dispose();
         if (File.Exists($"/run/netns/{_namespace.Name}")) _namespace.Dispose();
     }
