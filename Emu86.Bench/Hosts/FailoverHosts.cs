@@ -68,7 +68,9 @@ internal static class FailoverHosts
         }
         next.Process.WaitFor("protected by", Healing, from);
         double healed = Stopwatch.GetElapsedTime(fault).TotalMilliseconds;
-        double frame = Stopwatch.GetElapsedTime(fault, first.At).TotalMilliseconds, outage = echo.SilenceAfter(fault);
+        // A cable is out when the command that takes it out has run, which on a busy host takes a while: the last frame of the old side says when.
+        long last = cut ? cluster.Frames.Since(fault).TakeWhile(f => f.At < first.At).LastOrDefault(f => f.Port == live.Host.PortIndex).At : 0;
+        double frame = Stopwatch.GetElapsedTime(long.Max(fault, last), first.At).TotalMilliseconds, outage = echo.SilenceAfter(fault);
         string parts = next.Process.WaitFor("of the outage", Recovery, from);
         times.Add(frame, outage, healed, parts);
         // What the loser sends after its cable is back: nothing of the guest.

@@ -183,6 +183,9 @@ public sealed class Machine : IDisposable
     /// or the emulator writes where it should not. Looks at all of them.</summary>
     public IReadOnlyList<uint> FindDamagedPages() => _memoryHash.FindDamaged();
 
+    /// <summary>Puts such a page right where one bit that flipped explains its hash (some ten milliseconds); returns the bit, or null.</summary>
+    public FlippedBit? MendDamagedPage(uint page) => _memoryHash.Mend(page);
+
     /// <summary>Such a page that a state hash came across since the last call; null when there was none.</summary>
     public uint? TakeDamagedPage()
     {

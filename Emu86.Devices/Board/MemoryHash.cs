@@ -5,6 +5,13 @@ using Emu86.Cpu.Memory;
 
 namespace Emu86.Devices;
 
+/// <param name="Address">Physical, of the byte.</param>
+/// <param name="Bit">0 to 7.</param>
+public readonly record struct FlippedBit(uint Address, int Bit)
+{
+    public override string ToString() => $"bit {Bit} of the byte at {Address:x}h";
+}
+
 /// <summary>Hashes RAM incrementally. A share of the clean pages is hashed again each time, so that a flipped bit in an
 /// untouched page is found too.</summary>
 internal sealed unsafe class MemoryHash(PhysicalMemory memory, Mmu mmu)
@@ -13,6 +20,7 @@ internal sealed unsafe class MemoryHash(PhysicalMemory memory, Mmu mmu)
     private bool _complete;
     private bool _awaitsPages;
     private int _scrubAt;
+    private (uint Page, ulong Was) _damaged;
 
     /// <summary>Clean pages that are checked at each hash.</summary>
     public int ScrubPages { get; set; } = 128;
@@ -86,6 +94,25 @@ internal sealed unsafe class MemoryHash(PhysicalMemory memory, Mmu mmu)
         return damaged;
     }
 
+    /// <summary>Puts right a damaged page, when one bit that flipped explains its hash.</summary>
+    /// <returns>That bit; null when it is not one bit, or no such page.</returns>
+    public FlippedBit? Mend(uint page)
+    {
+        ulong was = _damaged.Page == page && _damaged.Was != 0 ? _damaged.Was : _pages[page];
+        Span<byte> content = memory.RamPage(page);
+        for (int n = 0; n < 8 * content.Length; n++)
+        {
+            content[n >> 3] ^= (byte)(1 << (n & 7));
+            if (HashOf(page) == was)
+            {
+                _pages[page] = was;
+                return new((page << 12) + (uint)(n >> 3), n & 7);
+            }
+            content[n >> 3] ^= (byte)(1 << (n & 7));
+        }
+        return null;
+    }
+
     /// <summary>Everything may have changed (a snapshot was loaded).</summary>
     public void Forget() => (_complete, _awaitsPages) = (false, false);
 
@@ -102,7 +129,7 @@ internal sealed unsafe class MemoryHash(PhysicalMemory memory, Mmu mmu)
             ulong now = HashOf((uint)_scrubAt);
             if (now != _pages[_scrubAt])
             {
-                DamagedPage ??= (uint)_scrubAt;
+                if (DamagedPage is null) (DamagedPage, _damaged) = ((uint)_scrubAt, ((uint)_scrubAt, _pages[_scrubAt]));
                 _pages[_scrubAt] = now;
             }
             _scrubAt = (_scrubAt + 1) % _pages.Length;

@@ -407,6 +407,10 @@ public sealed class PrimaryCore
         return true;
     }
 
+    /// <summary>Whether what stands in the log before this number would outlive this side: by the output rule, as for an output that was produced
+    /// then. So it is without a backup, too: there is nothing to outlive in.</summary>
+    public bool Outlives(ulong lsn) => MayLeave(new WaitingOutput(default!, 0, lsn));
+
     private bool MayLeave(in WaitingOutput output)
     {
         if (_mustAsk || Stage != PrimaryPhase.Unprotected) return false;

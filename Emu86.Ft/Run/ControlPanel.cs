@@ -14,12 +14,16 @@ namespace Emu86.Ft.Run;
 /// <param name="SnapshotDirectory">Where snapshots are written.</param>
 public sealed record ControlPanel(Machine Machine, InputQueue Inputs, LiveLoop Loop, Action PowerOff, string SnapshotDirectory)
 {
-    private const int AnswerMs = 30_000;
+    private const int AnswerMs = 30_000, LastingMs = 5_000, LastingPollMs = 2;
     private const string MoveTo = "move?to=";
     private const string MediumQuery = "medium?";
 
     /// <summary>Begins to move the guest to another host; on the emulation thread. Null: there is no protocol to move it by.</summary>
     public Func<Endpoint, ControlAnswer>? Move { get; init; }
+
+    /// <summary>What is in the log now would outlive this host when the answer to this is true: both asked on the emulation thread. Null: there is
+    /// no other host.</summary>
+    public Func<Func<bool>>? Lasting { get; init; }
 
     /// <summary>With which the guest waits for disks that fail; null when it does not.</summary>
     public DiskPatience? Patience { get; init; }
@@ -36,7 +40,7 @@ public sealed record ControlPanel(Machine Machine, InputQueue Inputs, LiveLoop L
         "poweroff" => Off(),
         "snapshot" => At(Save),
         "medium" => new ControlAnswer(400, $"say which drive and which medium: POST /control/{MediumControl.Usage}"),
-        _ when operation.StartsWith(MediumQuery, StringComparison.Ordinal) => MediumControl.Do(operation[MediumQuery.Length..], At, Machine, Inputs),
+        _ when operation.StartsWith(MediumQuery, StringComparison.Ordinal) => MediumControl.Do(operation[MediumQuery.Length..], AtLasting, Machine, Inputs),
         "move" => new ControlAnswer(400, $"say where to: POST /control/{MoveTo}HOST:PORT, where a backup listens"),
         _ when operation.StartsWith(MoveTo, StringComparison.Ordinal) => BeginMove(Uri.UnescapeDataString(operation[MoveTo.Length..])),
         _ => null,
@@ -62,10 +66,30 @@ public sealed record ControlPanel(Machine Machine, InputQueue Inputs, LiveLoop L
         return At(() => { PowerOff(); return ControlAnswer.Done("powered off"); });
     }
 
-    private ControlAnswer Put(InputEvent input, string done)
+    private ControlAnswer Put(InputEvent input, string done) => AtLasting(() =>
     {
         Inputs.Put(input);
         return ControlAnswer.Done(done);
+    });
+
+    // An operation that was answered must not be lost by a failover: its input is in the log, and the backups have it.
+    private ControlAnswer AtLasting(Func<ControlAnswer> action)
+    {
+        ControlAnswer answer = At(action);
+        if (answer.Status != 200 || Lasting is not { } lasting) return answer;
+        Func<bool>? lasts = null;
+        for (long began = Environment.TickCount64; Environment.TickCount64 - began < LastingMs; Thread.Sleep(LastingPollMs))
+        {
+            bool isIn = false;
+            ControlAnswer asked = At(() =>
+            {
+                // What was put is taken first; then the log has it.
+                if (!Inputs.TryPeek(out _)) isIn = (lasts ??= lasting())();
+                return answer;
+            });
+            if (isIn || asked.Status != 200) return asked;
+        }
+        return new ControlAnswer(504, $"{answer.Text}, but no backup has acknowledged it within {LastingMs / 1000} s: a failover now would lose it");
     }
 
     private ControlAnswer At(Func<ControlAnswer> action)

@@ -34,7 +34,15 @@ public sealed class EvidenceTests : IDisposable
     public void A_bit_that_flipped_without_a_write_is_named()
     {
         string file = Diverge(16 << 20, backup => backup.Machine.Board.Memory.RamPage(Untouched >> 12)[5] ^= 4, hashesAlikeAfter: true);
-        Assert.Contains("memory of this host changed without being written, at 700000h", Read(file).What);
+        Assert.Contains("memory of this host changed without being written, at 700000h: bit 2 of the byte at 700005h flipped", Read(file).What);
+        Assert.Equal(ExitCode.Ok, Replay(file));
+    }
+
+    [Fact]
+    public void A_page_with_more_damage_than_a_bit_is_named_and_the_evidence_cannot_be_replayed()
+    {
+        string file = Diverge(16 << 20, backup => backup.Machine.Board.Memory.RamPage(Untouched >> 12)[5] ^= 6, hashesAlikeAfter: true);
+        Assert.Contains("memory of this host changed without being written, at 700000h;", Read(file).What);
         var e = Assert.Throws<HostException>(() => Replay(file));
         Assert.Equal(ExitCode.Failure, e.ExitCode);
         Assert.Contains("cannot be replayed: the state at the last equal position", e.Message);

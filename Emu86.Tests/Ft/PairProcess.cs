@@ -18,10 +18,18 @@ internal sealed partial class PairProcess : IDisposable
     private readonly List<string> _lines = [];
 
     public PairProcess(params string[] arguments)
+        : this(null, arguments)
+    {
+    }
+
+    /// <param name="flip">EMU86_TEST_FLIP of the process; null: none.</param>
+    /// <param name="arguments">Of emu86.</param>
+    public PairProcess(string? flip, string[] arguments)
     {
         var start = new ProcessStartInfo("dotnet") { RedirectStandardError = true, RedirectStandardOutput = true, RedirectStandardInput = true };
         start.ArgumentList.Add(Path.Combine(AppContext.BaseDirectory, "emu86.dll"));
         foreach (string argument in arguments) start.ArgumentList.Add(argument);
+        if (flip is not null) start.Environment["EMU86_TEST_FLIP"] = flip;
         _process = Process.Start(start)!;
         _process.OutputDataReceived += (_, e) => Add(e.Data);
         _process.ErrorDataReceived += (_, e) => Add(e.Data);

@@ -38,6 +38,9 @@ internal sealed class BackupDriver : ICoreEvents, IDisposable
     private ulong _slice = 10_000;
     private readonly OutageParts _outage = new();
     private ulong _instructions;
+#if EMU86_TEST_HOOKS
+    private readonly TestDamage? _damage;
+#endif
     private ulong _sessionEpoch;
     private PrimaryStart? _next;
     private int? _exitCode;
@@ -60,6 +63,9 @@ internal sealed class BackupDriver : ICoreEvents, IDisposable
         }, HostClock.NowUs);
         _media = new MediaLibrary(host.Options.Cdrom);
         host.Events = this;
+#if EMU86_TEST_HOOKS
+        _damage = TestDamage.Wanted(host.Report.Say);
+#endif
     }
 
     public StatusBoard Status { get; } = new();
@@ -233,6 +239,9 @@ internal sealed class BackupDriver : ICoreEvents, IDisposable
     private void Replay(Position target)
     {
         Machine machine = _machine!;
+#if EMU86_TEST_HOOKS
+        _damage?.Apply(machine);
+#endif
         Position from = machine.Position;
         Position limit = target.Count - from.Count > _slice ? new Position(from.Count + _slice, 0) : target;
         if (_snapshot.IsAsked && limit == target) limit = BackupSnapshot.Before(from, target);

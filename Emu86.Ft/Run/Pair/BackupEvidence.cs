@@ -94,9 +94,14 @@ public sealed class BackupEvidence(string directory, string guest, long bytesMax
             : UnitHashes.Describe(UnitHashes.Differences(machine.StateHashes(), primary.Span));
         IReadOnlyList<uint> damaged = machine.FindDamagedPages();
         if ((damagedPage ?? machine.TakeDamagedPage()) is { } found && !damaged.Contains(found)) damaged = [found, .. damaged];
-        if (damaged.Count > 0) what = $"memory of this host changed without being written, at {UnitHashes.Pages(damaged)}{(damagedPage is null ? $"; {what}" : "")}";
+        FlippedBit?[] mended = [.. damaged.Select(machine.MendDamagedPage)];
+        if (damaged.Count > 0)
+        {
+            string bits = string.Join(" and ", mended.Where(m => m is not null)) is { Length: > 0 } some ? $": {some} flipped" : "";
+            what = $"memory of this host changed without being written, at {UnitHashes.Pages(damaged)}{bits}{(damagedPage is null ? $"; {what}" : "")}";
+        }
         string problem = _problem is not null ? _problem
-            : damaged.Count > 0 ? "the state at the last equal position cannot be put together again, because memory of the backup's host was damaged"
+            : Array.Exists(mended, m => m is null) ? "the state at the last equal position cannot be put together again, because memory of the backup's host was damaged"
             : _budget.IsPassed || _missingUpTo > _agreed.Lsn ? $"more than {bytesMax} bytes (--evidence-memory) were changed or received since the last equal position"
             : "";
         var evidence = new RecordingEvidenceMessage("backup", epoch, _agreed.At, machine.Position, what, ownHash, problem);

@@ -101,7 +101,7 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
     private static long Now => HostClock.NowUs;
 
     /// <summary>Operations from the status port.</summary>
-    public ControlPanel Control => new(_machine, _host.Queue, _loop, PowerOff, _host.StateDirectory) { Move = Move, Patience = _host.Patience };
+    public ControlPanel Control => new(_machine, _host.Queue, _loop, PowerOff, _host.StateDirectory) { Move = Move, Lasting = Lasting, Patience = _host.Patience };
 
     /// <summary>Runs until the guest ends, the run is stopped, or another side is live; returns the exit code.</summary>
     public int Run()
@@ -246,6 +246,12 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
     {
         _core.PowerOff(Now);
         Pump();
+    }
+
+    private Func<bool> Lasting()
+    {
+        ulong lsn = _core.Log.NextLsn;
+        return () => _core.Outlives(lsn);
     }
 
     private ControlAnswer Move(Endpoint to)
