@@ -381,11 +381,14 @@ public sealed class AtaDrive : IIdeDrive
             Fail(AtaError.IdNotFound);
             return;
         }
-        if (Read(_buffer.AsSpan(0, sectors * SectorBytes)) != BlockResult.Ok)
+        // A read that fails half-way must leave the buffer alone, which is state: a side that is told of the failure does not read at all.
+        Span<byte> data = _chunk.AsSpan(0, sectors * SectorBytes);
+        if (Read(data) != BlockResult.Ok)
         {
             Fail(AtaError.Uncorrectable);
             return;
         }
+        data.CopyTo(_buffer);
         Advance(sectors);
         Offer(sectors * SectorBytes);
         SetInterrupt(true);

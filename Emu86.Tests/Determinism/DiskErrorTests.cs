@@ -114,7 +114,13 @@ public sealed class DiskErrorTests
 
         public bool IsReadOnly => false;
 
-        public BlockResult Read(long lba, Span<byte> destination) => Fails() ? BlockResult.IoError : below.Read(lba, destination);
+        public BlockResult Read(long lba, Span<byte> destination)
+        {
+            if (!Fails()) return below.Read(lba, destination);
+            // It came half-way.
+            destination[..(destination.Length / 2)].Fill(0xee);
+            return BlockResult.IoError;
+        }
 
         public BlockResult Write(long lba, ReadOnlySpan<byte> source) => Fails() ? BlockResult.IoError : below.Write(lba, source);
 
