@@ -75,6 +75,7 @@ public static class CommandLine
     private static readonly Option<string> Cluster = Text("Replication", "--cluster", "etcd:URL[,...][,name=GUEST]", "Candidates register in etcd, a live side chooses the least loaded; implies --arbiter etcd:URL and --rejoin");
     private static readonly Option<bool> Rejoin = Flag("Replication", "--rejoin", "A side that lost discards its guest and becomes a candidate on --listen");
     private static readonly Option<string> DiskMode = Text("Replication", "--disks", "MODE", "replicated (default): an image on each side; shared: one that both reach");
+    private static readonly Option<string> DiskReads = Text("Replication", "--disk-reads", "SIDE", "Shared disks: what the guest reads comes over the channel (primary, default), or a backup reads it for itself (backup)");
     private static readonly Option<string> FenceCommand = Text("Replication", "--fence-command", "CMD", "Shared disks: cuts the side that was live off; ends with 0 when it did");
     private static readonly Option<string> OnDiskError = Text("Replication", "--on-disk-error", "ACTION", "An image that fails where there is no other copy: report (the guest sees it, default) or stop (the guest waits)");
     private static readonly Option<ulong?> Heartbeat = Number("Replication", "--heartbeat", "MS", "Between heartbeats (default 20)");
@@ -98,7 +99,6 @@ public static class CommandLine
     {
         Later("Machine", "--fda", "PATH", "Floppy drive", "boot from a disk image (--hda) or a kernel (--kernel)");
         Later("Replication", "--quorum", "N", "Backups that must acknowledge an output", "leave it out: all backups acknowledge every output");
-        Later("Replication", "--disk-reads", "SIDE", "primary or backup: who reads a shared disk", "leave it out: each side reads its own image");
     }
 
     /// <summary>Runs <paramref name="run"/> with the parsed options; returns the exit code.</summary>
@@ -205,6 +205,7 @@ public static class CommandLine
             ScrubSeconds = Seconds(p, Scrub, 300),
             EvidenceBytes = p.GetValue(EvidenceMemory) is { } evidence ? Values.Size("--evidence-memory", evidence) : 64L << 20,
             SharedDisks = Values.OneOf("--disks", p.GetValue(DiskMode) ?? "replicated", "replicated", "shared") == "shared",
+            BackupReads = Values.OneOf("--disk-reads", p.GetValue(DiskReads) ?? "primary", "primary", "backup") == "backup",
             FenceCommand = p.GetValue(FenceCommand),
             OverwriteDisk = p.GetValue(OverwriteDisk),
             ForceStaleDisk = p.GetValue(ForceStaleDisk),
@@ -226,6 +227,7 @@ public static class CommandLine
         if (options.Role == Role.Switch && options.Status is not null) throw new UsageException("--status does not go with --switch: a switch has no status");
         bool hasRole = options.Role is Role.Primary or Role.Backup;
         if ((options.SharedDisks || options.FenceCommand is not null) && !hasRole) throw new UsageException("--disks shared and --fence-command go with --primary or --backup");
+        if (options.BackupReads && !options.SharedDisks) throw new UsageException("--disk-reads backup goes with --disks shared: of replicated disks each side reads its own image");
         if (options.FenceCommand is not null && !options.SharedDisks) throw new UsageException("--fence-command goes with --disks shared: each side's own image needs no fence");
         int remote = hasRole ? Array.FindIndex(options.Disks, d => d?.Nbd is not null) : -1;
         if (remote >= 0 && options is { SharedDisks: true, FenceCommand: null })

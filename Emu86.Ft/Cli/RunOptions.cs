@@ -171,6 +171,9 @@ public sealed record RunOptions
     /// <summary>One image for both sides, instead of one for each.</summary>
     public bool SharedDisks { get; init; }
 
+    /// <summary>A backup reads shared disks for itself; else the log says what the live side has read.</summary>
+    public bool BackupReads { get; init; }
+
     /// <summary>A shell command that cuts the side that was live off from shared disks; null: the image's lock alone decides.</summary>
     public string? FenceCommand { get; init; }
 

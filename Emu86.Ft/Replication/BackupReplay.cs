@@ -86,7 +86,7 @@ internal sealed class BackupReplay(List<CoreAction> actions, long outputBytesMax
             (LastFrontierLsn, LastFrontier, _producedUpTo) = (record.Lsn, frontier.Position, frontier.ProducedUpTo);
             _releasedUpTo = Math.Max(_releasedUpTo, frontier.ReleasedUpTo);
             _durableUpTo = Math.Max(_durableUpTo, frontier.DurableUpTo);
-            Forget();
+            Kept.Forget(_releasedUpTo, _durableUpTo);
         }
         else if (record is EndedRecord end) (LastFrontierLsn, LastFrontier, _producedUpTo) = (record.Lsn, end.Position, ulong.MaxValue);
     }
@@ -94,7 +94,7 @@ internal sealed class BackupReplay(List<CoreAction> actions, long outputBytesMax
     public void Produced(Output output)
     {
         Kept.Add(new(output, ++_ordinal, 0));
-        Forget();
+        Kept.Forget(_releasedUpTo, _durableUpTo);
     }
 
     public void Executed(Position position)
@@ -172,10 +172,5 @@ internal sealed class BackupReplay(List<CoreAction> actions, long outputBytesMax
         LogRecord record = _log.Dequeue();
         ExecutedLsn = record.Lsn;
         Bytes -= LogBuffer.Size(record);
-    }
-
-    private void Forget()
-    {
-        while (Kept.TryPeek(out WaitingOutput kept) && kept.Ordinal <= (kept.Output.Kind == OutputKind.DiskWrite ? _durableUpTo : _releasedUpTo)) Kept.Take();
     }
 }

@@ -32,6 +32,14 @@ public sealed class OutputQueue
         return waiting;
     }
 
+    /// <summary>Takes out, in order, what need not be kept any more: bytes and frames that have left, disk writes that are durable.</summary>
+    /// <param name="releasedUpTo">Ordinal of the last output that has left.</param>
+    /// <param name="durableUpTo">Ordinal up to which disk writes are durable.</param>
+    public void Forget(ulong releasedUpTo, ulong durableUpTo)
+    {
+        while (TryPeek(out WaitingOutput kept) && kept.Ordinal <= (kept.Output.Kind == OutputKind.DiskWrite ? durableUpTo : releasedUpTo)) Take();
+    }
+
     public void Clear()
     {
         _queue.Clear();

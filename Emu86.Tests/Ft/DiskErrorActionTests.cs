@@ -1,5 +1,4 @@
 // What becomes of the guest when its disk on the host fails: --on-disk-error report and stop.
-using System.Diagnostics;
 using System.Net;
 using Emu86.Tests.Ft.Nbd;
 
@@ -15,20 +14,18 @@ public sealed class DiskErrorActionTests : IDisposable
     private readonly int _port = PairProcess.FreePort();
     private readonly int _status = PairProcess.FreePort();
     private readonly List<PairProcess> _processes = [];
-    private bool _isMounted;
+    private SmallMount? _small;
 
     public void Dispose()
     {
         foreach (PairProcess process in _processes) process.Dispose();
-        if (_isMounted) Assert.Equal(0, Run("umount", Small));
+        _small?.Dispose();
         Directory.Delete(_state, recursive: true);
     }
 
     private string Image => Path.Combine(_state, "a.img");
 
     private string Copy => Path.Combine(_state, "b.img");
-
-    private string Small => Path.Combine(_state, "small");
 
     [Fact]
     public void A_guest_whose_NBD_server_goes_away_stands_still_until_it_is_back_and_notices_nothing()
@@ -106,12 +103,8 @@ public sealed class DiskErrorActionTests : IDisposable
     [SkippableFact]
     public void A_guest_whose_host_has_no_room_left_waits_for_room()
     {
-        Directory.CreateDirectory(Small);
-        Skip.IfNot(OperatingSystem.IsLinux() && Run("mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", Small) == 0, "needs Linux and the right to mount a tmpfs");
-        _isMounted = true;
-        string image = Path.Combine(Small, "disk.img"), filler = Path.Combine(Small, "filler");
-        using (FileStream sparse = File.Create(image)) sparse.SetLength(1 << 20);
-        Fill(filler);
+        _small = SmallMount.Make(Path.Combine(_state, "small"), "64k");
+        string image = _small.NewSparse("disk.img", 1 << 20), filler = _small.Fill();
         int web = PairProcess.FreePort();
         PairProcess guest = Start(["--hda", image, "--on-disk-error", "stop", "--memory", "16M", "--kernel", PairTests.EmbeddedGuest, "--net", $"user,hostfwd=tcp:127.0.0.1:{web}-:80"]);
         guest.WaitFor("emu86-guest: ready 10.0.2.15");
@@ -214,33 +207,5 @@ public sealed class DiskErrorActionTests : IDisposable
     {
         using FileStream file = new(image, FileMode.Open, FileAccess.Write, FileShare.ReadWrite);
         file.SetLength(bytes);
-    }
-
-    private static void Fill(string path)
-    {
-        using FileStream file = new(path, FileMode.Create, FileAccess.Write, FileShare.None, bufferSize: 0);
-        try
-        {
-            while (true) file.Write(new byte[4096]);
-        }
-        catch (IOException)
-        {
-            // Nothing more fits.
-        }
-    }
-
-    private static int Run(string program, params string[] arguments)
-    {
-        try
-        {
-            using Process process = Process.Start(new ProcessStartInfo(program, arguments) { RedirectStandardError = true })!;
-            process.StandardError.ReadToEnd();
-            process.WaitForExit();
-            return process.ExitCode;
-        }
-        catch (System.ComponentModel.Win32Exception)
-        {
-            return -1;
-        }
     }
 }

@@ -40,6 +40,11 @@ public sealed class NbdDisk : IBlockStore, IDisposable
 
     public bool IsReadOnly { get; }
 
+    /// <summary>Asked on each connection that is made after a lost one, before anything is written over it, on the thread of the request.
+    /// Whoever forbids the server to take this program's writes ends its connections after it has won: so one that was there before the
+    /// answer, and still is, may be used. Throws <see cref="NbdException"/> where the disk is not this program's any more.</summary>
+    public Action? MayGoOn { private get; set; }
+
     /// <summary>Why the last request failed, for the report; null when none did.</summary>
     public string? LastError { get; private set; }
 
@@ -141,6 +146,7 @@ public sealed class NbdDisk : IBlockStore, IDisposable
         {
             if (session.Export.Bytes != _bytes) throw new NbdException($"the export has {session.Export.Bytes} bytes now, it had {_bytes}: it is another disk");
             if (session.Export.IsReadOnly && !IsReadOnly) throw new NbdException("the server exports it read-only now");
+            MayGoOn?.Invoke();
             Rewrite(session);
             return session;
         }

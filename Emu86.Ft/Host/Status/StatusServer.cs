@@ -146,7 +146,7 @@ public sealed class StatusServer : IDisposable
         Line("epoch", "gauge", "Epoch of the arbiter.", v.Epoch);
         Line("protected", "gauge", "1 when a failure of the live host loses nothing.", v.Protected ? 1 : 0);
         Line("backups", "gauge", "Backups that may go live.", v.Backups.Count(b => b.Armed));
-        Line("disk_waits", "gauge", "1 while the guest stands still because a disk of the host fails.", v.DiskProblem is null ? 0 : 1);
+        Line("disk_waits", "gauge", "1 while the guest, or what it has written, waits because a disk of the host fails.", v.DiskProblem is null ? 0 : 1);
         Line("instructions_total", "counter", "Position of the guest in instructions.", v.Position.Count);
         Line("virtual_time_seconds", "counter", "Position of the guest in time.", v.Position.VirtualTimeNs / 1e9);
         Line("mips", "gauge", "Million instructions in the last second.", v.Mips);

@@ -31,7 +31,7 @@ public sealed record StatusView
     /// <summary>The backups there are.</summary>
     public IReadOnlyList<BackupStatus> Backups { get; init; } = [];
 
-    /// <summary>Why the guest waits for a disk (--on-disk-error stop), as a sentence; null while it does not.</summary>
+    /// <summary>Why the guest waits for a disk (--on-disk-error stop), or what it has written for a shared one, as a sentence; null while neither does.</summary>
     public string? DiskProblem { get; init; }
 
     public Position Position { get; init; }

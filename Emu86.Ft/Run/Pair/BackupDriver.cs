@@ -38,6 +38,7 @@ internal sealed class BackupDriver : ICoreEvents, IDisposable
     private ulong _slice = 10_000;
     private readonly OutageParts _outage = new();
     private ulong _instructions;
+    private ulong _outputOrdinal;
 #if EMU86_TEST_HOOKS
     private readonly TestDamage? _damage;
 #endif
@@ -70,6 +71,9 @@ internal sealed class BackupDriver : ICoreEvents, IDisposable
 
     public StatusBoard Status { get; } = new();
 
+    /// <summary>See <see cref="SharedDisks.Problem"/>.</summary>
+    public string? SharedDiskProblem => _shared?.Problem;
+
     private static long Now => HostClock.NowUs;
 
     /// <summary>Runs until this side goes live and its guest ends, or the run is stopped; returns the exit code.</summary>
@@ -101,7 +105,6 @@ internal sealed class BackupDriver : ICoreEvents, IDisposable
         // The process may go on, as a candidate.
         _machine!.Dispose();
         _clone.Dispose();
-        _shared?.Dispose();
         return code == ExitCode.Ok && !isWhole ? ExitCode.Failure : code;
     }
 
@@ -109,6 +112,7 @@ internal sealed class BackupDriver : ICoreEvents, IDisposable
     {
         _media.Dispose();
         _cable?.Dispose();
+        _shared?.Dispose();
     }
 
     /// <summary>Operations from the status port: for the live side only.</summary>
@@ -142,6 +146,8 @@ internal sealed class BackupDriver : ICoreEvents, IDisposable
             ulong before = _core.ReceivedLsn;
             _core.Received(Now, link.Id, message);
             if (message is ArmedRecord && _core.Phase == BackupPhase.Armed) PlugIn();
+            if (message is FrontierRecord frontier && _core.ReceivedLsn > before) _shared?.DurableThere(frontier.DurableUpTo);
+            if (message is CloneEndMessage end) _outputOrdinal = end.OutputOrdinal;
             if (message is LogRecord record && _core.ReceivedLsn > before) _evidence.Received(record);
         }
         Pump();
@@ -222,7 +228,7 @@ internal sealed class BackupDriver : ICoreEvents, IDisposable
         if (_host.Options.SharedDisks)
         {
             _histories = [];
-            _shared = SharedDisks.Follow(_host.Options, _hello.Machine, config, _outputs, _host.Report.Say);
+            _shared = SharedDisks.Follow(_host, _hello.Machine, config, _outputs);
             return MachineBuilder.Build(config, PatientDisk.Over(_shared.Stores, _host.Patience), _outputs, _host.Options.Engine, _media);
         }
         _histories = [.. _clone!.Disks.Select(d => d is null ? null : _evidence.Keep(d))];
@@ -261,7 +267,11 @@ internal sealed class BackupDriver : ICoreEvents, IDisposable
             double fitting = instructions * (SliceSeconds * System.Diagnostics.Stopwatch.Frequency / took);
             _slice = Math.Clamp((ulong)(fitting < _slice ? (_slice + fitting) / 2 : _slice + (fitting - _slice) / 8), SliceMin, 1_000_000);
         }
-        _outputs.Drain(_core.Produced);
+        _outputs.Drain(output =>
+        {
+            _core.Produced(output);
+            _shared?.Produced(output, ++_outputOrdinal);
+        });
         if (_snapshot.IsAsked && machine.Position > from && machine.Position < target) TakeSnapshot(machine);
         if (machine.Position == target)
         {
@@ -315,7 +325,7 @@ internal sealed class BackupDriver : ICoreEvents, IDisposable
             case ActionKind.TakeOverWorld:
                 _outage.Executed(Now);
                 // Nothing of the guest may be said before its disk is this side's.
-                _shared?.GoLive(new FenceRequest(_host.Options.Name, _core.TakeOver.Epoch), WaitsOn);
+                _shared?.GoLive(_core.TakeOver.Epoch, WaitsOn);
                 _world = World.TakeOver(_host.Options, _host.Queue, _host.Report, _cable, _machine!.Config.Mac, _core.TakeOver.Epoch);
                 break;
             case ActionKind.Release when action.Output!.Kind == OutputKind.DiskWrite: _shared!.Adopt(action.Output, action.Number); break;
@@ -367,7 +377,8 @@ internal sealed class BackupDriver : ICoreEvents, IDisposable
             _core.CannotFollow(Now);
             return true;
         }
-        _core.GiveUp(Now, $"this backup's {DiskErrors.KindOf(_clone!.Disks[failure.Drive])} failed: {DiskErrors.Reason(failure.Drive, _clone.Disks[failure.Drive], _media)}");
+        IBlockStore? disk = _shared?.Stores[failure.Drive] ?? _clone!.Disks[failure.Drive];
+        _core.GiveUp(Now, $"this backup's {DiskErrors.KindOf(disk)} failed: {DiskErrors.Reason(failure.Drive, disk, _media)}");
         return true;
     }
 

@@ -10,48 +10,96 @@ namespace Emu86.Ft.Run.Pair;
 
 /// <param name="Guest">Its name.</param>
 /// <param name="Epoch">That was won.</param>
-internal sealed record FenceRequest(string Guest, ulong Epoch);
+/// <param name="Owner">Address of the side that was live before; empty when it is not known.</param>
+internal sealed record FenceRequest(string Guest, ulong Epoch, string Owner);
 
-internal static class Fence
+/// <summary>One taking over of all shared disks.</summary>
+/// <param name="command">--fence-command; null: none was given, which only files can do without.</param>
+/// <param name="request">What the command is told.</param>
+/// <param name="turn">Called while waiting; false: the run is to end.</param>
+/// <param name="say">Told what is waited for.</param>
+internal sealed class Fence(string? command, FenceRequest request, Func<bool> turn, Action<string> say)
 {
-    private const int PollMs = 10, CommandMs = 30_000, CommandRetryMs = 1_000;
+    private const int PollMs = 10, CommandMs = 30_000, RetryMs = 1_000;
+
+    private bool _isConfirmed;
+    private long _commandAt;
+    private string? _said;
 
     /// <summary>Opens an image for writing once that is safe: nobody else holds the writer's lock of the file, or, where there is no such
-    /// lock, the command has confirmed that the old side is cut off.</summary>
-    /// <exception cref="HostException">The run is to end, or the image is not there any more.</exception>
-    public static IBlockStore Take(DiskOption disk, string? command, FenceRequest request, Func<bool> turn, Action<string> say)
+    /// lock, the command has confirmed that the old side is cut off. An image that cannot be opened is tried again: the guest has no other.</summary>
+    /// <param name="disk">What was given.</param>
+    /// <param name="needsCommand">No lock tells whether another host may still write it.</param>
+    /// <exception cref="HostException">The run is to end.</exception>
+    public IBlockStore Take(DiskOption disk, bool needsCommand)
     {
-        // A file's lock is let go of only when the process that had it is gone, with every write that it had begun.
-        bool needsCommand = disk.Nbd is not null, isConfirmed = false, isSaid = false;
-        long commandAt = 0;
+        if (needsCommand) Confirm(disk.Path);
         while (true)
         {
-            if (!needsCommand || isConfirmed)
-            {
-                if (disk.ReadOnly || disk.Nbd is not null) return DiskImage.Open(disk, disk.ReadOnly);
-                if (RawDisk.OpenUnlessLocked(disk.Path) is { } image) return image;
-            }
-            if (!isSaid)
-            {
-                isSaid = true;
-                say(needsCommand ? $"making sure by --fence-command that the side that was live writes {disk.Path} no more" : $"waiting until the side that was live lets go of {disk.Path}{(command is null ? "; end that process, or give --fence-command" : "")}");
-            }
-            if (command is not null && !isConfirmed && Environment.TickCount64 >= commandAt)
-            {
-                isConfirmed = Run(command, request, turn, out string problem);
-                if (!isConfirmed) say($"--fence-command does not confirm that the side that was live is cut off: {problem}; trying again");
-                commandAt = Environment.TickCount64 + CommandRetryMs;
-                continue;
-            }
-            Wait(turn, PollMs);
+            (IBlockStore? image, string? problem) = Open(disk);
+            if (image is not null) return image;
+            SayOnce(problem is null
+                ? $"waiting until the side that was live lets go of {disk.Path}{(command is null ? "; end that process, or give --fence-command" : "")}"
+                : $"{problem}; the guest has no other disk, so it is tried again until it works");
+            if (problem is null && command is not null && !_isConfirmed) Try();
+            for (long began = Environment.TickCount64; Environment.TickCount64 - began < (problem is null ? PollMs : RetryMs);) Wait(PollMs);
         }
     }
 
-    private static bool Run(string command, FenceRequest request, Func<bool> turn, out string problem)
+    /// <summary>Returns when the command has confirmed that no other host writes a disk any more, not even what was on its way.</summary>
+    /// <param name="path">The disk, for people.</param>
+    /// <exception cref="HostException">The run is to end.</exception>
+    public void Confirm(string path)
     {
-        var info = new ProcessStartInfo("/bin/sh", ["-c", command]) { RedirectStandardInput = true };
+        if (!_isConfirmed) SayOnce($"making sure by --fence-command that the side that was live writes {path} no more");
+        while (!_isConfirmed)
+        {
+            Try();
+            if (!_isConfirmed) Wait(PollMs);
+        }
+    }
+
+    // On a thread of its own: a server that does not answer must not keep this side from showing that it lives. Neither an image nor a
+    // problem: another program holds the writer's lock, which is let go of only when its process is gone, with every write that it had begun.
+    private (IBlockStore? Image, string? Problem) Open(DiskOption disk)
+    {
+        Task<(IBlockStore? Image, string? Problem)> opening = Task.Run(() =>
+        {
+            try
+            {
+                return (disk.ReadOnly || disk.Nbd is not null ? DiskImage.Open(disk, disk.ReadOnly) : RawDisk.OpenUnlessLocked(disk.Path), null);
+            }
+            catch (HostException e)
+            {
+                return ((IBlockStore?)null, (string?)e.Message);
+            }
+        });
+        try
+        {
+            while (!opening.Wait(PollMs)) Wait(0);
+            return opening.Result;
+        }
+        catch (HostException)
+        {
+            opening.ContinueWith(o => (o.Result.Image as IDisposable)?.Dispose(), TaskScheduler.Default);
+            throw;
+        }
+    }
+
+    private void Try()
+    {
+        if (Environment.TickCount64 < _commandAt) return;
+        _isConfirmed = Run(out string problem);
+        if (!_isConfirmed) say($"--fence-command does not confirm that the side that was live is cut off: {problem}; trying again");
+        _commandAt = Environment.TickCount64 + RetryMs;
+    }
+
+    private bool Run(out string problem)
+    {
+        var info = new ProcessStartInfo("/bin/sh", ["-c", command!]) { RedirectStandardInput = true };
         info.Environment["EMU86_GUEST"] = request.Guest;
         info.Environment["EMU86_EPOCH"] = request.Epoch.ToString(CultureInfo.InvariantCulture);
+        info.Environment["EMU86_OWNER"] = request.Owner;
         try
         {
             using Process process = Process.Start(info)!;
@@ -64,7 +112,7 @@ internal static class Fence
                     problem = $"it did not end within {CommandMs / 1000} s";
                     return false;
                 }
-                Wait(turn, 0);
+                Wait(0);
             }
             problem = $"it ended with {process.ExitCode}";
             return process.ExitCode == 0;
@@ -76,9 +124,15 @@ internal static class Fence
         }
     }
 
-    private static void Wait(Func<bool> turn, int ms)
+    private void SayOnce(string what)
     {
-        if (!turn()) throw new HostException("stopped while it waited for the side that was live to let go of the shared disk");
+        if (what != _said) say(what);
+        _said = what;
+    }
+
+    private void Wait(int ms)
+    {
+        if (!turn()) throw new HostException("stopped while it waited for its shared disk");
         Thread.Sleep(ms);
     }
 }

@@ -41,6 +41,9 @@ internal sealed class PairHost : IDisposable
     /// <summary>How long the end waits for the cluster to know of it.</summary>
     private const int WithdrawMs = 1000;
 
+    /// <summary>How long an answer of the arbiter is waited for.</summary>
+    private const int ArbiterMs = 2000;
+
     private readonly Dictionary<int, Link> _links = [];
     private long _logBytesBefore;
     private readonly IArbiter _arbiter;
@@ -103,6 +106,9 @@ internal sealed class PairHost : IDisposable
     /// <summary>This process, as the arbiter knows it.</summary>
     public Guid Self { get; } = Guid.NewGuid();
 
+    /// <summary>Address of the live side that this one has followed last; empty when it is not known.</summary>
+    public string LastOwner => _liveOwner?.OwnerAddress ?? "";
+
     public string ArbiterIdentity => _arbiter.Identity;
 
     /// <summary>The hosts registered in the cluster; null without --cluster.</summary>
@@ -144,6 +150,22 @@ internal sealed class PairHost : IDisposable
     {
         ArbiterAnswer answer = _arbiter.AskAsync(new(0, ArbiterRequestKind.Read, 0, null), _ended.Token).GetAwaiter().GetResult();
         return answer.Verdict == ArbiterVerdict.Done ? answer.Current : throw new HostException(_arbiter.Problem ?? "the arbiter cannot be reached");
+    }
+
+    /// <summary>Asks the arbiter whether this process still is the live side. From any thread; waits for the answer, but not for long.</summary>
+    /// <returns>Null when the arbiter does not say.</returns>
+    public bool? IsOwner()
+    {
+        Task<ArbiterAnswer> asked = _arbiter.AskAsync(new(0, ArbiterRequestKind.Read, 0, null), _ended.Token);
+        try
+        {
+            if (!asked.Wait(ArbiterMs, _ended.Token) || asked.Result.Verdict != ArbiterVerdict.Done) return null;
+        }
+        catch (OperationCanceledException)
+        {
+            return null;
+        }
+        return asked.Result.Current is { State: GuestState.Live } value && value.Owner == Self;
     }
 
     public Link? Find(int connection) => _links.GetValueOrDefault(connection);
@@ -304,7 +326,7 @@ internal sealed class PairHost : IDisposable
         {
             Task<ArbiterAnswer> asked = _arbiter.AskAsync(request, _ended.Token);
             // A file system that hangs: the core asks again, and the late answer is no longer the latest.
-            Task first = await Task.WhenAny(asked, Task.Delay(TimeSpan.FromSeconds(2), _ended.Token));
+            Task first = await Task.WhenAny(asked, Task.Delay(ArbiterMs, _ended.Token));
             ArbiterAnswer answer = first == asked ? await asked : new(request.Id, ArbiterVerdict.Unavailable, null);
             SayArbiter(answer);
             Queue.Post(() => Events!.Answered(answer));

@@ -14,7 +14,7 @@ public static class PairRoles
     {
         using var host = new PairHost(options, isBackup: false);
         var gate = new GatedOutputs();
-        using SharedDisks? shared = options.SharedDisks ? SharedDisks.Open(options, gate, host.Report.Say) : null;
+        using SharedDisks? shared = options.SharedDisks ? SharedDisks.Open(host, gate) : null;
         (PrimaryDisks disks, IReadOnlyList<DiskIdentity> ids) = PrimaryDisks.Open(shared is null ? options : options with { Disks = new DiskOption?[4] }, host);
         using PrimaryDisks closed = disks;
         IReadOnlyList<IBlockStore?> stores = shared?.Stores ?? disks.Stores;
@@ -34,7 +34,7 @@ public static class PairRoles
             OwnDisks = DiskCopies.Names(options),
         };
         var driver = new PrimaryDriver(host, machine, disks.Stores, gate, world, start, new StatusBoard(), disks.MarkLive, shared);
-        using StatusServer? status = options.Status is { } at ? new StatusServer(at, host.Tls, host.Report.Say, () => driver.Status.View with { DiskProblem = host.Patience?.Problem }, o => driver.Control.Do(o)) : null;
+        using StatusServer? status = options.Status is { } at ? new StatusServer(at, host.Tls, host.Report.Say, () => driver.Status.View with { DiskProblem = host.Patience?.Problem ?? shared?.Problem }, o => driver.Control.Do(o)) : null;
         using var signals = new Signals(host.StopAsked);
         world.Start();
         int code = driver.Run();
@@ -51,11 +51,20 @@ public static class PairRoles
         using var host = new PairHost(options, isBackup: true);
         using var driver = new BackupDriver(host);
         using var signals = new Signals(host.StopAsked);
-        using StatusServer? status = options.Status is { } statusAt ? new StatusServer(statusAt, host.Tls, host.Report.Say, () => driver.Status.View with { DiskProblem = host.Patience?.Problem }, driver.Control) : null;
+        using StatusServer? status = options.Status is { } statusAt ? new StatusServer(statusAt, host.Tls, host.Report.Say, () => driver.Status.View with { DiskProblem = host.Patience?.Problem ?? driver.SharedDiskProblem }, driver.Control) : null;
         host.Listen(options.Listen);
         Rehearsal.Begin(host);
         host.Report.Say($"role backup, waiting on {options.Listen}");
-        return driver.Run();
+        try
+        {
+            return driver.Run();
+        }
+        catch (HostException e) when (e.ExitCode == ExitCode.HaltedByOther)
+        {
+            // With --rejoin the process goes on.
+            host.Report.Say(e.Message);
+            return e.ExitCode;
+        }
     }
 
     /// <summary>The last line of a side that has a machine.</summary>

@@ -15,11 +15,16 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
 {
     private const long SayProgressEveryUs = 10_000_000;
 
+    /// <summary>So long a read of a shared disk is no sign of a hang: its server is waited for, and then the guest sees an error (NbdTimes).</summary>
+    private const long SharedReadUs = 8_000_000;
+
     private readonly PairHost _host;
     private readonly Machine _machine;
     private readonly SnapshotDisk?[] _disks;
     private readonly GatedOutputs _outputs;
     private readonly SharedDisks? _shared;
+    private readonly KeptOutputs _kept;
+    private readonly BackupReads? _backupReads;
     private readonly World _world;
     private readonly List<Peer> _candidates;
     private readonly PrimaryCore _core;
@@ -54,7 +59,13 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
     public PrimaryDriver(PairHost host, Machine machine, SnapshotDisk?[] disks, GatedOutputs outputs, World world, PrimaryStart start, StatusBoard status, Action<ulong> epochWon, SharedDisks? shared = null)
     {
         _shared = shared;
-        if (shared is not null) shared.Durable = ordinal => host.Queue.Post(() => Durable(ordinal));
+        _kept = new KeptOutputs(host.Protocol.OutputBytesMax);
+        _backupReads = shared is not null && host.Options.BackupReads ? new BackupReads(shared.Release) : null;
+        if (shared is not null)
+        {
+            shared.Durable = ordinal => host.Queue.Post(() => Durable(ordinal));
+            shared.Reading = (() => EachHeartbeat(h => h.Excuse(SharedReadUs)), () => EachHeartbeat(h => h.Excused()));
+        }
         Status = status;
         (_host, _machine, _disks, _outputs, _world, _epochWon) = (host, machine, disks, outputs, world, epochWon);
         _candidates = [.. host.Addresses.Candidates];
@@ -94,7 +105,7 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
 
     public TimeSpan TurnEvery => _host.TurnEvery;
 
-    public bool MayRun => _isLive && !_isPaused && _exitCode is null;
+    public bool MayRun => _isLive && !_isPaused && !_kept.IsFull && _exitCode is null;
 
     public int Speed { get; private set; } = LagController.FullSpeed;
 
@@ -115,9 +126,11 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
     {
         _host.Turn();
         _core.Tick(Now);
+        MarkReads();
         // A guest that ended the run without an output (a reset with --no-reboot) is over like one that powered off.
         if (_machine.IsOver) End();
         Pump();
+        if (_kept.IsFull && _shared!.Problem is { } problem) _host.Report.SayOnce($"{problem}; the guest stands still until then: too much of what it has written waits");
         if (_clone is { } clone)
         {
             Freeze(clone);
@@ -170,6 +183,7 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
         _outputs.Drain(output =>
         {
             _core.Produced(output);
+            if (_shared is not null) _kept.Produced(output, _core.OutputOrdinal);
             Status.Delays.Made();
         });
         _core.Ran(Now, at, idle, mayHash: !_machine.WaitsForDisk);
@@ -306,6 +320,7 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
         _host.Flush();
         if (_hasReleased) _world.Flush();
         _hasReleased = false;
+        WriteWhatIsRead();
         SayProtection();
         ForgetLinks();
     }
@@ -338,6 +353,8 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
             case ActionKind.Connect: Connect(action.Link, (int)action.Number); break;
             case ActionKind.ProbeOwner: _host.ProbeOwner(action.Text!); break;
             case ActionKind.Live:
+                // Nothing of the guest may be said before its disk is this side's.
+                if (!_isLive) _shared?.Start(action.Number, WaitsOn);
                 _epochWon(action.Number);
                 _world.Announce(_host.Options.Name, _machine.Config.Mac, action.Number);
                 if (!_isLive) _host.Report.Say($"role primary epoch {action.Number}");
@@ -353,8 +370,10 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
             case ActionKind.AbortClone: EndClone(); break;
             case ActionKind.Release:
                 Status.Delays.Left();
-                if (action.Output!.Kind == OutputKind.DiskWrite) _shared!.Release(action.Output, action.Number);
-                else _world.Outputs.Emit(action.Output);
+                _kept.Released(action.Number);
+                if (action.Output!.Kind != OutputKind.DiskWrite) _world.Outputs.Emit(action.Output);
+                else if (_backupReads is not null) _backupReads.Release(action.Output, action.Number);
+                else _shared!.Release(action.Output, action.Number);
                 _hasReleased = true;
                 break;
             case ActionKind.SendHeartbeat: _heartbeats[action.Link].Publish((HeartbeatMessage)action.Message!); break;
@@ -363,6 +382,17 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
                 if (!_host.Carry(action)) throw new InvalidOperationException($"a primary cannot {action.Kind}");
                 break;
         }
+    }
+
+    private bool WaitsOn()
+    {
+        _host.Turn();
+        return !_host.IsStopping;
+    }
+
+    private void EachHeartbeat(Action<Heartbeats> act)
+    {
+        foreach (Heartbeats heartbeats in _heartbeats.Values) act(heartbeats);
     }
 
     private void Connect(int link, int candidate)
@@ -391,12 +421,37 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
     private void LogReads()
     {
         if (_shared is null) return;
-        foreach (SharedRead read in _shared.TakeReads()) _core.Input(Now, read.AsInput());
+        // One that is being cloned to cannot be waited for that long: for it, and for all, the log has what was read.
+        bool isLogged = _backupReads is null || _core.Backups.Any(b => b.Phase is > PrimaryPhase.Offering and not PrimaryPhase.Armed);
+        foreach (SharedRead read in _shared.TakeReads())
+        {
+            if (isLogged) _core.Input(Now, read.AsInput());
+            else _backupReads!.Read(read, _machine.Position, isBehind: _machine.Position == _core.Position);
+        }
+    }
+
+    private void MarkReads()
+    {
+        if (_backupReads is not { WantsMark: true } || _core.Phase != PrimaryPhase.Armed) return;
+        ulong lsn = _core.Log.NextLsn;
+        _core.Input(Now, SharedRead.Mark);
+        _backupReads.Marked(_core.Position, lsn);
+    }
+
+    // Not while an epoch is being won: the backup that was lost may win, and read first. Nor while the guest is handed over, or its end
+    // is not recorded yet.
+    private void WriteWhatIsRead()
+    {
+        if (_backupReads is null || _core.Phase is PrimaryPhase.Disarming or PrimaryPhase.HandingOver or PrimaryPhase.Ending) return;
+        bool isRead = _core.Backups.Any(b => b.Phase is PrimaryPhase.Arming or PrimaryPhase.Armed);
+        if (_exitCode is null && isRead) _backupReads.Executed(_core.Log.FirstLsn);
+        else if (_exitCode is null || (_core.HasEnded && _exitCode != ExitCode.HaltedByOther)) _backupReads.Finish();
     }
 
     private void Durable(ulong ordinal)
     {
         _core.DiskWritesDurable(ordinal);
+        _kept.Durable(ordinal);
         Pump();
     }
 
