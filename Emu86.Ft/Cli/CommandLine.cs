@@ -238,6 +238,11 @@ public static class CommandLine
         {
             throw new UsageException($"{Disks[remote].Name} {options.Disks[remote]!.Path}: each side of a pair needs an image of its own, in a file; an NBD server's disk goes with --disks shared or with a run without a role");
         }
+        if (options.Tls is null && Array.FindIndex(options.Disks, d => d?.Nbd is { IsSecure: true }) is >= 0 and var secure)
+        {
+            throw new UsageException($"{Disks[secure].Name} {options.Disks[secure]!.Path}: TLS needs --tls-cert, --tls-key and --tls-ca");
+        }
+        options = options with { Disks = [.. options.Disks.Select(d => d?.Nbd is { IsSecure: true } nbd ? d with { Nbd = nbd with { Tls = options.Tls } } : d)] };
         if (options.HeartbeatMs * 2 > options.FailureTimeoutMs) throw new UsageException("--failure-timeout must be at least twice --heartbeat");
         if (options.MakeCerts is null && p.GetValue(CertName) is not null) throw new UsageException("--cert-name goes with --make-certs");
         if (options.Tls is not null && options.Role is Role.Replay or Role.Bisect or Role.Demo or Role.Switch or Role.MakeCerts) throw new UsageException("--tls-cert, --tls-key and --tls-ca go with a role that has a status port or a partner");

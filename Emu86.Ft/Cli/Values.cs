@@ -92,18 +92,20 @@ internal static class Values
             else if (part != "format=raw") throw new UsageException($"{option} takes PATH[,format=raw][,readonly], not \"{text}\"");
         }
         if (parts[0].Length == 0) throw new UsageException($"{option} takes PATH[,format=raw][,readonly], not \"{text}\"");
-        return new DiskOption(parts[0], readOnly) { Nbd = parts[0].StartsWith(NbdAddress.Prefix, StringComparison.Ordinal) ? Nbd(option, parts[0]) : null };
+        return new DiskOption(parts[0], readOnly) { Nbd = NbdOf(option, parts[0]) };
     }
 
-    private static NbdAddress Nbd(string option, string text)
+    private static NbdAddress? NbdOf(string option, string text)
     {
-        string rest = text[NbdAddress.Prefix.Length..];
+        bool isSecure = text.StartsWith(NbdAddress.SecurePrefix, StringComparison.Ordinal);
+        if (!isSecure && !text.StartsWith(NbdAddress.Prefix, StringComparison.Ordinal)) return null;
+        string prefix = isSecure ? NbdAddress.SecurePrefix : NbdAddress.Prefix, rest = text[prefix.Length..];
         int slash = rest.IndexOf('/');
         string export = slash < 0 ? "" : rest[(slash + 1)..];
-        Endpoint at = Endpoint($"{option} {NbdAddress.Prefix}", slash < 0 ? rest : rest[..slash]);
-        if (at.Port == 0) throw new UsageException($"{option} takes {NbdAddress.Prefix}HOST:PORT/EXPORT with the server's port, not \"{text}\"; NBD servers mostly have 10809");
+        Endpoint at = Endpoint($"{option} {prefix}", slash < 0 ? rest : rest[..slash]);
+        if (at.Port == 0) throw new UsageException($"{option} takes {prefix}HOST:PORT/EXPORT with the server's port, not \"{text}\"; NBD servers mostly have 10809");
         if (Encoding.UTF8.GetByteCount(export) > NbdAddress.ExportBytesMax) throw new UsageException($"{option}: the name of an NBD export has at most {NbdAddress.ExportBytesMax} bytes");
-        return new NbdAddress(at, export);
+        return new NbdAddress(at, export, isSecure);
     }
 
     /// <summary>tcp:HOST:PORT-:PORT (the host part may be empty).</summary>

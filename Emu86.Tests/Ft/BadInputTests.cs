@@ -104,6 +104,7 @@ public sealed class BadInputTests
     [InlineData("--primary --fence-command true", "goes with --disks shared")]
     [InlineData("--primary --hda nbd:127.0.0.1:1/disk", "goes with --disks shared")]
     [InlineData("--primary --disks shared --hda nbd:127.0.0.1:1/disk", "give --fence-command")]
+    [InlineData("--hda nbds:127.0.0.1:1/disk", "TLS needs --tls-cert")]
     [InlineData("--primary --disks other", "--disks")]
     [InlineData("--primary --disk-reads backup", "goes with --disks shared")]
     [InlineData("--primary --disks shared --disk-reads both", "--disk-reads")]

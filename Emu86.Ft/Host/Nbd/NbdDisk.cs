@@ -1,6 +1,7 @@
 // A disk on an NBD server. A connection that is lost is made again, and what the server has not made durable is written again.
 using System.Net;
 using Emu86.Devices;
+using Emu86.Ft.Host.Links;
 using Emu86.Ft.Host.Net;
 
 namespace Emu86.Ft.Host.Nbd;
@@ -21,6 +22,7 @@ public sealed class NbdDisk : IBlockStore, IDisposable
     private readonly Lock _lock = new();
     private readonly NbdAddress _address;
     private readonly IPEndPoint _server;
+    private readonly TlsIdentity? _identity;
     private readonly NbdTimes _times;
     private readonly long _bytes;
 
@@ -30,9 +32,9 @@ public sealed class NbdDisk : IBlockStore, IDisposable
     private long? _lostMs;
     private bool _isClosed;
 
-    private NbdDisk(NbdAddress address, IPEndPoint server, NbdTimes times, NbdSession session, bool readOnly)
+    private NbdDisk(NbdAddress address, IPEndPoint server, TlsIdentity? identity, NbdTimes times, NbdSession session, bool readOnly)
     {
-        (_address, _server, _times, _session, _bytes) = (address, server, times, session, session.Export.Bytes);
+        (_address, _server, _identity, _times, _session, _bytes) = (address, server, identity, times, session, session.Export.Bytes);
         IsReadOnly = readOnly;
     }
 
@@ -52,11 +54,12 @@ public sealed class NbdDisk : IBlockStore, IDisposable
     public static NbdDisk Open(NbdAddress address, bool readOnly, NbdTimes? times = null)
     {
         times ??= new NbdTimes();
+        TlsIdentity? identity = address.Tls is { } files ? TlsIdentity.Load(files) : null;
         IPEndPoint server = new(HostAddress.Resolve(address.At.Host), address.At.Port);
         try
         {
-            NbdSession session = NbdSession.Open(server, address.Export, times);
-            if (readOnly || !session.Export.IsReadOnly) return new NbdDisk(address, server, times, session, readOnly);
+            NbdSession session = NbdSession.Open(server, address, identity, times);
+            if (readOnly || !session.Export.IsReadOnly) return new NbdDisk(address, server, identity, times, session, readOnly);
             session.Disconnect();
         }
         catch (NbdException e)
@@ -141,7 +144,7 @@ public sealed class NbdDisk : IBlockStore, IDisposable
 
     private NbdSession Again()
     {
-        NbdSession session = NbdSession.Open(_server, _address.Export, _times);
+        NbdSession session = NbdSession.Open(_server, _address, _identity, _times);
         try
         {
             if (session.Export.Bytes != _bytes) throw new NbdException($"the export has {session.Export.Bytes} bytes now, it had {_bytes}: it is another disk");

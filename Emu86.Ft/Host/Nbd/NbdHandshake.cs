@@ -17,7 +17,7 @@ public static class NbdHandshake
     private const ushort FixedNewstyle = 1, NoZeroes = 2;
     private const int ReservedBytes = 124;
 
-    private const uint OptionExportName = 1, OptionGo = 7;
+    private const uint OptionExportName = 1, OptionStartTls = 5, OptionGo = 7;
     private const uint ReplyAck = 1, ReplyInfo = 3, ReplyError = 0x8000_0000, ReplyUnsupported = ReplyError + 1, ReplyTlsRequired = ReplyError + 5, ReplyUnknown = ReplyError + 6;
     private const ushort InfoExport = 0, InfoBlockSize = 3;
 
@@ -25,8 +25,11 @@ public static class NbdHandshake
     private const int RepliesMax = 32, ReplyBytesMax = 16 << 10, ShownMax = 200;
 
     /// <summary>Asks for an export.</summary>
+    /// <param name="wire">Connected.</param>
+    /// <param name="export">Its name.</param>
+    /// <param name="encrypt">Makes the TLS handshake on the wire; all that follows goes over what it returns. Null: nothing is encrypted.</param>
     /// <exception cref="NbdException">The server does not have it, or is none.</exception>
-    public static NbdExport Agree(INbdWire wire, string export)
+    public static NbdExport Agree(ref INbdWire wire, string export, Func<INbdWire>? encrypt = null)
     {
         Span<byte> hello = stackalloc byte[18];
         wire.Receive(hello[..8]);
@@ -40,9 +43,22 @@ public static class NbdHandshake
         Span<byte> own = stackalloc byte[4];
         BinaryPrimitives.WriteInt32BigEndian(own, flags);
         wire.Send(own);
+        if (encrypt is not null)
+        {
+            RequireTls(wire, isFixed: (flags & FixedNewstyle) != 0);
+            wire = encrypt();
+        }
         byte[] name = Encoding.UTF8.GetBytes(export);
         // Without the fixed handshake there are no replies, and one option only.
         return ((flags & FixedNewstyle) != 0 ? Go(wire, name, export) : null) ?? ByName(wire, name, (flags & NoZeroes) != 0);
+    }
+
+    private static void RequireTls(INbdWire wire, bool isFixed)
+    {
+        if (!isFixed) throw new NbdException("the server's handshake is too old for TLS");
+        SendOption(wire, OptionStartTls, default);
+        (uint type, _) = ReceiveReply(wire, OptionStartTls);
+        if (type != ReplyAck) throw new NbdException(type >= ReplyError ? $"the server does not offer TLS (error {type - ReplyError})" : $"the server answers with a reply of type {type}, which does not belong here");
     }
 
     /// <summary>NBD_OPT_GO; null when the server does not know it.</summary>
@@ -110,7 +126,7 @@ public static class NbdHandshake
 
     private static NbdException Refused(uint type, byte[] text, string export)
     {
-        if (type == ReplyTlsRequired) return new NbdException("the server wants TLS, which this version of emu86 does not have for disks; let it serve this host without");
+        if (type == ReplyTlsRequired) return new NbdException($"the server wants TLS; name it as {NbdAddress.SecurePrefix}HOST:PORT/EXPORT, with --tls-cert, --tls-key and --tls-ca");
         string said = string.Concat(Encoding.UTF8.GetString(text).Take(ShownMax).Select(c => char.IsControl(c) ? ' ' : c));
         string why = said.Length > 0 ? $": it says \"{said}\"" : "";
         return new NbdException(type == ReplyUnknown ? $"the server has no export \"{export}\"{why}" : $"the server refuses the export \"{export}\" with error {type - ReplyError}{why}");

@@ -2,6 +2,7 @@
 // "Transmission").
 using System.Buffers.Binary;
 using System.Net;
+using Emu86.Ft.Host.Links;
 
 namespace Emu86.Ft.Host.Nbd;
 
@@ -31,19 +32,22 @@ public sealed class NbdSession : IDisposable
 
     /// <summary>Agrees on the export.</summary>
     /// <param name="wire">Connected; owned from now on.</param>
+    /// <param name="export">Its name.</param>
+    /// <param name="times">How long to wait.</param>
+    /// <param name="encrypt">See <see cref="NbdHandshake.Agree"/>.</param>
     /// <exception cref="NbdException">They do not come to terms.</exception>
-    public NbdSession(INbdWire wire, string export, NbdTimes times)
+    public NbdSession(INbdWire wire, string export, NbdTimes times, Func<INbdWire>? encrypt = null)
     {
         _wire = wire;
         _times = times;
         try
         {
             wire.Within(times.HandshakeMs);
-            Export = NbdHandshake.Agree(wire, export);
+            Export = NbdHandshake.Agree(ref _wire, export, encrypt);
         }
         catch (NbdException)
         {
-            wire.Dispose();
+            _wire.Dispose();
             throw;
         }
     }
@@ -51,8 +55,21 @@ public sealed class NbdSession : IDisposable
     public NbdExport Export { get; }
 
     /// <summary>Connects and agrees on the export.</summary>
+    /// <param name="server">Where it is.</param>
+    /// <param name="address">What it is asked for.</param>
+    /// <param name="identity">For TLS; null: without.</param>
+    /// <param name="times">How long to wait.</param>
     /// <exception cref="NbdException">It cannot be had.</exception>
-    public static NbdSession Open(IPEndPoint server, string export, NbdTimes times) => new(NbdSocket.Connect(server, times.ConnectMs), export, times);
+    public static NbdSession Open(IPEndPoint server, NbdAddress address, TlsIdentity? identity, NbdTimes times)
+    {
+        NbdSocket socket = NbdSocket.Connect(server, times.ConnectMs);
+        return new NbdSession(socket, address.Export, times, identity is null ? null : () =>
+        {
+            NbdTlsWire wire = socket.Encrypt(identity, address.At.Host);
+            wire.Within(times.HandshakeMs);
+            return wire;
+        });
+    }
 
     /// <param name="offset">In bytes; the range is inside the export.</param>
     /// <param name="destination">Its content is undefined after an exception.</param>

@@ -1,6 +1,8 @@
 // The bytes between this program and an NBD server. Every wait has an end.
 using System.Net;
 using System.Net.Sockets;
+using Emu86.Ft.Host.Links;
+using Emu86.Ft.Replication;
 
 namespace Emu86.Ft.Host.Nbd;
 
@@ -50,6 +52,24 @@ public sealed class NbdSocket : INbdWire
                 SocketException { SocketErrorCode: not (SocketError.TimedOut or SocketError.OperationAborted or SocketError.Interrupted) } => $"it cannot be reached: {e.Message}",
                 _ => $"nobody answers within {milliseconds / 1000.0:0.#} s",
             });
+        }
+    }
+
+    /// <summary>The TLS handshake, within the time that is left. This wire is of no more use then, however it ends.</summary>
+    /// <param name="identity">This side's certificate, and whom it believes.</param>
+    /// <param name="host">What the server's certificate must name.</param>
+    public NbdTlsWire Encrypt(TlsIdentity identity, string host)
+    {
+        int leftMs = (int)long.Max(1, _deadlineMs - Environment.TickCount64);
+        try
+        {
+            _socket.Blocking = true;
+            using var bound = new Timer(_ => _socket.Dispose(), null, leftMs, Timeout.Infinite);
+            return new NbdTlsWire(identity.Connect(_socket, (IPEndPoint)_socket.RemoteEndPoint!, host));
+        }
+        catch (Exception e) when (e is ProtocolException or IOException or SocketException or ObjectDisposedException)
+        {
+            throw new NbdException(e is ProtocolException ? $"it is not the server that it should be: {e.Message}" : "the connection ended during the TLS handshake");
         }
     }
 
