@@ -117,6 +117,38 @@ public sealed class SharedDiskTests : IDisposable
         WaitForCounter(20);
     }
 
+    [SkippableFact]
+    public void A_guest_that_is_started_where_another_side_was_live_needs_a_fence_and_after_its_end_none()
+    {
+        using var folder = new TemporaryFolder();
+        int port = PairProcess.FreePort();
+        using NbdTool server = NbdTool.Start("nbd-server", _image, folder, port);
+        string export = $"nbd:127.0.0.1:{port}/disk", told = Path.Combine(_pair.Directory, "told"), open = Path.Combine(_pair.Directory, "open");
+        // Nobody was live before: a command that does not confirm is not asked.
+        PairProcess primary = _pair.Primary("--hda", export, "--fence-command", "false");
+        primary.WaitFor("emu86-guest: ready");
+        Assert.Equal(1, Count());
+        WaitForCounter(1);
+        primary.Signal(PairProcess.SigKill);
+        primary.WaitForExit();
+
+        primary = _pair.Primary("--hda", export, "--fence-command", $"echo $EMU86_GUEST $EMU86_EPOCH $EMU86_OWNER > {told}; test -e {open}");
+        primary.WaitFor($"making sure by --fence-command that the side that was live writes {export} no more");
+        primary.WaitFor("does not confirm that the side that was live is cut off", nth: 2);
+        Assert.StartsWith("default 2 127.0.0.1:", File.ReadAllText(told));
+        Assert.DoesNotContain("role primary", primary.Text);
+        File.WriteAllText(open, "");
+        primary.WaitFor("role primary epoch 2");
+        primary.WaitFor("emu86-guest: disk holds the counter, counter 1");
+        primary.WaitFor("emu86-guest: ready");
+        primary.Type("q");
+        Assert.Equal(0, primary.WaitForExit());
+
+        primary = _pair.Primary("--hda", export, "--fence-command", "false");
+        primary.WaitFor("role primary epoch 3");
+        primary.WaitFor("emu86-guest: ready");
+    }
+
     [Fact]
     public void Two_sides_that_mean_different_disks_are_told_so()
     {
