@@ -15,6 +15,7 @@ namespace Emu86.Ft.Run;
 public sealed record ControlPanel(Machine Machine, InputQueue Inputs, LiveLoop Loop, Action PowerOff, string SnapshotDirectory)
 {
     private const int AnswerMs = 30_000, LastingMs = 5_000, LastingPollMs = 2;
+    private static readonly ControlAnswer NotYet = new(504, "");
     private const string MoveTo = "move?to=";
     private const string MediumQuery = "medium?";
 
@@ -78,21 +79,18 @@ public sealed record ControlPanel(Machine Machine, InputQueue Inputs, LiveLoop L
         ControlAnswer answer = At(action);
         if (answer.Status != 200 || Lasting is not { } lasting) return answer;
         Func<bool>? lasts = null;
-        for (long began = Environment.TickCount64; Environment.TickCount64 - began < LastingMs; Thread.Sleep(LastingPollMs))
+        long began = Environment.TickCount64;
+        for (long left = LastingMs; left > 0; left = LastingMs - (Environment.TickCount64 - began))
         {
-            bool isIn = false;
-            ControlAnswer asked = At(() =>
-            {
-                // What was put is taken first; then the log has it.
-                if (!Inputs.TryPeek(out _)) isIn = (lasts ??= lasting())();
-                return answer;
-            });
-            if (isIn || asked.Status != 200) return asked;
+            // What was put is taken first; then the log has it.
+            ControlAnswer asked = At(() => Inputs.TryPeek(out _) || !(lasts ??= lasting())() ? NotYet : answer, (int)left);
+            if (asked == answer) return answer;
+            Thread.Sleep(LastingPollMs);
         }
-        return new ControlAnswer(504, $"{answer.Text}, but no backup has acknowledged it within {LastingMs / 1000} s: a failover now would lose it");
+        return new ControlAnswer(504, $"{answer.Text}, but {Patience?.Problem ?? $"no backup has acknowledged it within {LastingMs / 1000} s"}: a failover now may lose it");
     }
 
-    private ControlAnswer At(Func<ControlAnswer> action)
+    private ControlAnswer At(Func<ControlAnswer> action, int atMostMs = AnswerMs)
     {
         TaskCompletionSource<ControlAnswer> answer = new(TaskCreationOptions.RunContinuationsAsynchronously);
         Inputs.Post(() =>
@@ -106,7 +104,7 @@ public sealed record ControlPanel(Machine Machine, InputQueue Inputs, LiveLoop L
                 answer.SetResult(new ControlAnswer(e.ExitCode == ExitCode.Usage ? 400 : 500, e.Message));
             }
         });
-        return answer.Task.Wait(AnswerMs) ? answer.Task.Result : new ControlAnswer(504, "the emulation thread does not answer");
+        return answer.Task.Wait(atMostMs) ? answer.Task.Result : new ControlAnswer(504, "the emulation thread does not answer");
     }
 
     private ControlAnswer Save()

@@ -29,6 +29,8 @@ public sealed class SharedDiskBoundTests : IDisposable
         _server.Fault = r => r.Command == NbdServer.Write ? NbdFault.Refuse : NbdFault.None;
         primary.Type("go");
         primary.WaitFor("the guest stands still until then: too much of what it has written waits");
+        // The status is published twenty times a second.
+        Thread.Sleep(500);
         ulong count = Count();
         // Longer than a backup may execute nothing of what it has.
         Thread.Sleep(3000);

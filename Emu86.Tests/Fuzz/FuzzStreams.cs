@@ -12,9 +12,9 @@ internal static class FuzzStreams
 {
     private static readonly byte[] Key = [.. Enumerable.Range(0, HeartbeatDatagram.KeyBytes).Select(n => (byte)n)];
 
-    public static readonly FuzzTarget Frames = new("frames", () => [Encode(FrameCodecTests.Everything())], bytes => Read(bytes, _ => { }));
+    public static readonly FuzzTarget Frames = new("frames", () => [Encode(FrameCodecTests.Everything()), EncodePacked(FrameCodecTests.Everything())], bytes => Read(bytes, _ => { }));
 
-    public static readonly FuzzTarget CheckedFrames = new("checked frames", () => [Encode(FrameCodecTests.Everything())], bytes => Read(WithChecksums(bytes), _ => { }));
+    public static readonly FuzzTarget CheckedFrames = new("checked frames", () => [Encode(FrameCodecTests.Everything()), EncodePacked(FrameCodecTests.Everything())], bytes => Read(WithChecksums(bytes), _ => { }));
 
     /// <summary>The first byte is the type.</summary>
     public static readonly FuzzTarget Payloads = new("payloads", () => [.. FrameCodecTests.Everything().Select(Payload)], bytes =>
@@ -45,7 +45,7 @@ internal static class FuzzStreams
 
     public static readonly FuzzTarget CheckedRecordings = new("checked recordings", () => [Recording()], bytes => ReadRecording(WithChecksums(bytes)));
 
-    public static readonly FuzzTarget Backup = new("backup", () => [Encode(ToBackup(handOver: true)), Encode(ToBackup(handOver: false))], bytes =>
+    public static readonly FuzzTarget Backup = new("backup", () => [Encode(ToBackup(handOver: true)), Encode(ToBackup(handOver: false)), EncodePacked(ToBackup(handOver: true))], bytes =>
     {
         FuzzBackup backup = new();
         return Read(WithChecksums(bytes), backup.Hear) && !backup.HasRefused;
@@ -62,6 +62,21 @@ internal static class FuzzStreams
         FrameWriter writer = new();
         ArrayBufferWriter<byte> output = new();
         foreach (Message message in messages) writer.Write(output, message);
+        return output.WrittenSpan.ToArray();
+    }
+
+    // As on a connection: log records that follow each other share a frame.
+    private static byte[] EncodePacked(params Message[] messages)
+    {
+        FrameWriter writer = new();
+        ArrayBufferWriter<byte> output = new();
+        for (int n = 0; n < messages.Length;)
+        {
+            LogRecord[] records = [.. messages[n..].TakeWhile(m => m is LogRecord).Cast<LogRecord>()];
+            if (records.Length == 0) writer.Write(output, messages[n++]);
+            else writer.Write(output, records);
+            n += records.Length;
+        }
         return output.WrittenSpan.ToArray();
     }
 
