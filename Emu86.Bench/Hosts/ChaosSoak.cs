@@ -26,7 +26,7 @@ internal sealed class ChaosSoak : IDisposable
     {
         _options = options;
         _random = new Random(options.Seed);
-        _cluster = new HostCluster(options, Sides, Path.Combine(options.GuestDirectory, "disk.img"));
+        _cluster = new HostCluster(options, Sides, Path.Combine(options.GuestDirectory, "disk.img"), options.SharesDisk);
         _live = _cluster.Hosts[0];
     }
 
@@ -62,7 +62,7 @@ internal sealed class ChaosSoak : IDisposable
                 _unasked++;
                 _live = AwaitWhole($"chaos {Stopwatch.GetElapsedTime(began).TotalSeconds:F0} s, without a fault");
             }
-            var fault = Fault.Next(_random, _live, _cluster.Hosts);
+            var fault = Fault.Next(_random, _live, _cluster);
             string title = $"chaos {Stopwatch.GetElapsedTime(began).TotalSeconds:F0} s, fault {++faults}: {fault.Kind} {(fault.Victim is null ? "" : $"of {fault.Victim} ({RoleOf(fault.Victim)}) ")}for {fault.Lasts.TotalSeconds:F1} s";
             double recovered = Suffer(fault, title);
             Console.WriteLine($"{title}: recovered after {recovered:F1} s, {_live} is live");
@@ -177,7 +177,7 @@ internal sealed class ChaosSoak : IDisposable
         held &= Say("live sides", LiveSides.Problem(frames, sides, (long)(LineLate.TotalSeconds * Stopwatch.Frequency)), $"one at a time, {sides.Length} in all, by {frames.Length} frames of the guest");
         held &= CheckDisk(lines);
         foreach ((string kind, List<double> times) in _recoveries.OrderBy(r => r.Key)) Console.WriteLine($"chaos: {times.Count} × {kind}: recovered {times.Spread("F1")} s after it was mended");
-        Console.WriteLine($"chaos: {faults} faults with seed {_options.Seed} in {_options.Duration.TotalMinutes:F0} minutes, all hosts on this machine, {_unasked} times protection was lost or moved without one: {(held ? "held" : "NOT held")}");
+        Console.WriteLine($"chaos: {faults} faults with seed {_options.Seed} in {_options.Duration.TotalMinutes:F0} minutes, {(_options.SharesDisk ? "one disk for all on an NBD server, " : "")}all hosts on this machine, {_unasked} times protection was lost or moved without one: {(held ? "held" : "NOT held")}");
         return held;
     }
 

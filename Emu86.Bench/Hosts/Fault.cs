@@ -17,6 +17,8 @@ internal enum FaultKind
     EtcdStop,
     EtcdCut,
     ClientCut,
+    NbdCut,
+    NbdFreeze,
 }
 
 /// <param name="Kind">What happens.</param>
@@ -25,11 +27,11 @@ internal enum FaultKind
 internal sealed record Fault(FaultKind Kind, ClusterHost? Victim, TimeSpan Lasts)
 {
     /// <summary>A fault for the cluster as it is.</summary>
-    public static Fault Next(Random random, ClusterHost live, ClusterHost[] hosts)
+    public static Fault Next(Random random, ClusterHost live, HostCluster cluster)
     {
-        FaultKind kind = (FaultKind)random.Next((int)FaultKind.ClientCut + 1);
+        FaultKind kind = (FaultKind)random.Next((int)(cluster.NbdHost is null ? FaultKind.ClientCut : FaultKind.NbdFreeze) + 1);
         // The live side more often than chance would have it.
-        ClusterHost? victim = kind >= FaultKind.EtcdStop ? null : random.Next(2) == 0 ? live : hosts[random.Next(hosts.Length)];
+        ClusterHost? victim = kind >= FaultKind.EtcdStop ? null : random.Next(2) == 0 ? live : cluster.Hosts[random.Next(cluster.Hosts.Length)];
         double seconds = kind switch
         {
             FaultKind.Kill => random.NextDouble(),
@@ -55,6 +57,8 @@ internal sealed record Fault(FaultKind Kind, ClusterHost? Victim, TimeSpan Lasts
             case FaultKind.EtcdStop: cluster.StopEtcd(); break;
             case FaultKind.EtcdCut: cluster.EtcdHost.Cut(CutKind.Both); break;
             case FaultKind.ClientCut: cluster.Client.Cut(CutKind.Both); break;
+            case FaultKind.NbdCut: cluster.NbdHost!.Cut(CutKind.Both); break;
+            case FaultKind.NbdFreeze: Side.Signal(cluster.NbdProcess!.Value, Side.SigStop); break;
         }
     }
 
@@ -73,6 +77,8 @@ internal sealed record Fault(FaultKind Kind, ClusterHost? Victim, TimeSpan Lasts
             case FaultKind.EtcdStop: cluster.StartEtcd(); break;
             case FaultKind.EtcdCut: cluster.EtcdHost.Heal(); break;
             case FaultKind.ClientCut: cluster.Client.Heal(); break;
+            case FaultKind.NbdCut: cluster.NbdHost!.Heal(); break;
+            case FaultKind.NbdFreeze: Side.Signal(cluster.NbdProcess!.Value, Side.SigCont); break;
         }
     }
 }

@@ -24,7 +24,7 @@ internal sealed class ClusterHost(TestHost host, int number)
 
 internal sealed class HostCluster : IDisposable
 {
-    private const int FirstNumber = 11, ClientNumber = 2, EtcdNumber = 3, GuestNumber = 100, Listen = 8686, Status = 8800;
+    private const int FirstNumber = 11, ClientNumber = 2, EtcdNumber = 3, NbdNumber = 4, GuestNumber = 100, Listen = 8686, Status = 8800, Nbd = 10809;
     private static readonly TimeSpan Soon = TimeSpan.FromSeconds(60), Booting = TimeSpan.FromSeconds(180);
 
     private readonly SoakOptions _options;
@@ -38,12 +38,14 @@ internal sealed class HostCluster : IDisposable
     /// <param name="options">Program and guest.</param>
     /// <param name="sides">How many hosts offer themselves.</param>
     /// <param name="image">A disk image of which each host has a copy; null: the guest has no disk.</param>
-    public HostCluster(SoakOptions options, int sides, string? image = null)
+    /// <param name="isShared">There is one copy only, which an NBD server on a host of its own serves.</param>
+    public HostCluster(SoakOptions options, int sides, string? image = null, bool isShared = false)
     {
         (_options, _image) = (options, image);
         _client = _network.Add("client", ClientNumber, hasGuest: false);
         _etcdHost = _network.Add("etcd", EtcdNumber, hasGuest: false);
         Hosts = [.. Enumerable.Range(0, sides).Select(n => new ClusterHost(_network.Add($"host {n + 1}", FirstNumber + n, hasGuest: true), FirstNumber + n))];
+        if (isShared) NbdHost = _network.Add("nbd", NbdNumber, hasGuest: false);
         Frames = new FrameWatch(_network, GuestMac);
         MakeCertificates();
         _http = NewHttp();
@@ -60,19 +62,23 @@ internal sealed class HostCluster : IDisposable
 
     public TestHost EtcdHost => _etcdHost;
 
+    /// <summary>The host of the shared disk; null when each host has a copy of its own.</summary>
+    public TestHost? NbdHost { get; }
+
     /// <summary>Every emu86 that was started.</summary>
     public List<Side> Processes { get; } = [];
 
     /// <summary>A TCP port of the guest, as the client's host reaches it.</summary>
     public Service Guest(int port) => new(new IPEndPoint(IPAddress.Parse($"{HostNetwork.Subnet}.{GuestNumber}"), port), _client.NewTcpSocket);
 
-    /// <summary>Where a host keeps its copy of the image.</summary>
-    public string ImageOf(ClusterHost host) => Path.Combine(_directory, $"disk-{host.Number}.img");
+    /// <summary>Where a host's copy of the image is.</summary>
+    public string ImageOf(ClusterHost host) => Path.Combine(_directory, NbdHost is null ? $"disk-{host.Number}.img" : "disk.img");
 
     /// <summary>Starts all sides and waits until the first is live and protected and the guest answers pings of its services.</summary>
     public ClusterHost Begin()
     {
         if (_image is not null) File.Copy(_image, ImageOf(Hosts[0]));
+        if (NbdHost is not null) StartNbd(NbdHost);
         Start(Hosts[0]);
         Hosts[0].Process.WaitFor("role primary", Soon);
         foreach (ClusterHost host in Hosts[1..]) Start(host);
@@ -145,6 +151,9 @@ internal sealed class HostCluster : IDisposable
         }
     }
 
+    /// <summary>The NBD server's process, or null.</summary>
+    public int? NbdProcess => NbdHost is null ? null : int.Parse(File.ReadAllText(NbdPidFile), System.Globalization.CultureInfo.InvariantCulture);
+
     public void Dispose()
     {
         _http.Dispose();
@@ -153,12 +162,41 @@ internal sealed class HostCluster : IDisposable
         Directory.Delete(_directory, recursive: true);
     }
 
+    private string NbdPidFile => Path.Combine(_directory, "nbd.pid");
+
+    private string FenceFile => Path.Combine(_directory, "fence.sh");
+
+    // Whoever was live is cut off by ending the server, with all that it had of it: a new one serves whoever connects.
+    private void StartNbd(TestHost host)
+    {
+        File.WriteAllText(FenceFile, $"""
+            old=$(cat {NbdPidFile})
+            kill -9 "$old"
+            for n in $(seq 200); do
+                new=$(cat {NbdPidFile} 2>/dev/null)
+                [ "$new" != "$old" ] && [ -n "$new" ] && kill -0 "$new" && exit 0
+                sleep 0.02
+            done
+            exit 1
+            """);
+        Side server = host.Start("nbd", _options,
+        [
+            "sh", "-c", $"while :; do setpriv --pdeathsig KILL qemu-nbd -f raw -x disk -b {host.Address} -p {Nbd} -t -e 16 --pid-file {NbdPidFile} {Path.Combine(_directory, "disk.img")} >/dev/null 2>&1; sleep 0.02; done",
+        ]);
+        for (long began = Stopwatch.GetTimestamp(); !File.Exists(NbdPidFile) || File.ReadAllText(NbdPidFile).Length == 0; Thread.Sleep(20))
+        {
+            if (Stopwatch.GetElapsedTime(began) > Soon) throw new SoakException($"qemu-nbd does not start (Debian: apt-get install qemu-utils); {server.Last()}");
+        }
+    }
+
     private string[] GuestArguments(ClusterHost host)
     {
         string disk = _image is null ? "" : " root=/dev/sda2";
         string[] kernel = ["--kernel", Path.Combine(_options.GuestDirectory, "vmlinuz"), "--initrd", Path.Combine(_options.GuestDirectory, "initrd.gz"),
             "--append", $"console=ttyS0,115200 quiet emu86.dhcp=off ip={HostNetwork.Subnet}.{GuestNumber}/24{disk}"];
-        return _image is null ? kernel : [.. kernel, "--hda", ImageOf(host), "--overwrite-disk"];
+        return _image is null ? kernel
+            : NbdHost is { } nbd ? [.. kernel, "--hda", $"nbd:{nbd.Address}:{Nbd}/disk", "--disks", "shared", "--fence-command", $"sh {FenceFile}", "--on-disk-error", "stop"]
+            : [.. kernel, "--hda", ImageOf(host), "--overwrite-disk"];
     }
 
     private void MakeCertificates()

@@ -113,6 +113,9 @@ internal sealed partial class Side : IDisposable
         lock (_lines) return _lines.Count(l => l.Contains(text, StringComparison.Ordinal));
     }
 
+    /// <summary>For a process that one of these has started.</summary>
+    public static void Signal(int process, int signal) => _ = Kill(process, signal);
+
     public void Signal(int signal)
     {
         if (!_process.HasExited) _ = Kill(_process.Id, signal);

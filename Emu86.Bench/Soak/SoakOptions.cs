@@ -23,8 +23,11 @@ internal sealed record SoakOptions(int Rounds, int Seed, SoakGuest Guest, TimeSp
     /// <summary>Rounds besides in which a host is cut off, where a tool has such.</summary>
     public int Cuts { get; init; }
 
+    /// <summary>One disk for all hosts, which an NBD server serves, instead of a copy on each.</summary>
+    public bool SharesDisk { get; init; }
+
     public const string Usage = """
-        Emu86.Bench failover|freeze|bandwidth|tables|costs|lag|clock|clone|stale-disk|failover-hosts|latency-hosts|busy-hosts|chaos [--rounds N] [--cuts N] [--seed S] [--guest linux|embedded] [--seconds T] [--linux DIR] [--emu86 FILE] [--verbose]
+        Emu86.Bench failover|freeze|bandwidth|tables|costs|lag|clock|clone|stale-disk|failover-hosts|latency-hosts|busy-hosts|chaos [--rounds N] [--cuts N] [--disks replicated|shared] [--seed S] [--guest linux|embedded] [--seconds T] [--linux DIR] [--emu86 FILE] [--verbose]
         """;
 
     /// <summary>What starts emu86, without its arguments.</summary>
@@ -45,6 +48,8 @@ internal sealed record SoakOptions(int Rounds, int Seed, SoakGuest Guest, TimeSp
         int Number(string name, int otherwise, int least = 1) => int.TryParse(Take(name, $"{otherwise}"), NumberStyles.None, CultureInfo.InvariantCulture, out int number) && number >= least
             ? number
             : throw new BenchException($"{name} takes a number of at least {least}");
+        string disks = Take("--disks", "replicated");
+        if (disks is not ("replicated" or "shared") || disks == "shared" && tool != "chaos") throw new BenchException($"--disks takes replicated or, for chaos, shared, not \"{disks}\"");
         bool needsLinux = onHosts || tool is "bandwidth" or "tables" or "costs" or "clock" or "lag";
         string guest = Take("--guest", needsLinux ? "linux" : "embedded");
         if (guest is not ("linux" or "embedded")) throw new BenchException($"--guest takes linux or embedded, not \"{guest}\"");
@@ -60,6 +65,7 @@ internal sealed record SoakOptions(int Rounds, int Seed, SoakGuest Guest, TimeSp
             verbose)
         {
             Cuts = onHosts ? Number("--cuts", 50, 0) : 0,
+            SharesDisk = disks == "shared",
         };
         if (values.Count > 0) throw new BenchException($"{values.Keys.First()} is not an option of {tool}\n{Usage}");
         if (options.Guest == SoakGuest.Linux && !File.Exists(Path.Combine(options.GuestDirectory, "vmlinuz"))) throw new BenchException($"{options.GuestDirectory} has no vmlinuz; run guests/linux/build.sh");
