@@ -18,7 +18,7 @@ internal sealed record GuestJob(string Name, string Command, Action<int>? Talk =
         new("send", $"dd if=/dev/zero bs=64k count={megabytes << 4} 2>/dev/null | nc -l -p 9", port => GuestTransfer.Receive(port, (long)megabytes << 20), (long)megabytes << 20);
 
     /// <summary>In memory, as the paper's SPECjbb.</summary>
-    public static readonly GuestJob Transactions = new("transactions", "/bench/transactions 4000");
+    public static readonly GuestJob Transactions = new("transactions", "/bench/transactions 20000");
 
     /// <summary>As the paper's kernel compile.</summary>
     public static readonly GuestJob Compile = new("compile", "/work/compile 1");
