@@ -24,6 +24,7 @@ public sealed class PrimaryCore
     private bool _offRecorded;
     private bool _stops;
     private bool _moves;
+    private bool _handedOver;
     private string? _handsOverBecause;
 
     public PrimaryCore(ProtocolOptions options, PrimaryStart start, long nowUs)
@@ -408,8 +409,8 @@ public sealed class PrimaryCore
     }
 
     /// <summary>Whether what stands in the log before this number would outlive this side: by the output rule, as for an output that was produced
-    /// then. So it is without a backup, too: there is nothing to outlive in.</summary>
-    public bool Outlives(ulong lsn) => MayLeave(new WaitingOutput(default!, 0, lsn));
+    /// then, or because it was handed over with the guest. So it is without a backup, too: there is nothing to outlive in.</summary>
+    public bool Outlives(ulong lsn) => MayLeave(new WaitingOutput(default!, 0, lsn)) || (Stage == PrimaryPhase.Ended && _handedOver);
 
     private bool MayLeave(in WaitingOutput output)
     {
@@ -550,6 +551,7 @@ public sealed class PrimaryCore
 
     private void HandedOver()
     {
+        _handedOver = true;
         if (_handsOverBecause is null) Exit(0, "handed over to the backup");
         else Exit(1, $"handed over to the backup: {_handsOverBecause}");
     }

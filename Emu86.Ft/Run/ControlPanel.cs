@@ -14,17 +14,16 @@ namespace Emu86.Ft.Run;
 /// <param name="SnapshotDirectory">Where snapshots are written.</param>
 public sealed record ControlPanel(Machine Machine, InputQueue Inputs, LiveLoop Loop, Action PowerOff, string SnapshotDirectory)
 {
-    private const int AnswerMs = 30_000, LastingMs = 5_000, LastingPollMs = 2;
-    private static readonly ControlAnswer NotYet = new(504, "");
+    private const int AnswerMs = 30_000, LastingMs = 5_000;
     private const string MoveTo = "move?to=";
     private const string MediumQuery = "medium?";
 
     /// <summary>Begins to move the guest to another host; on the emulation thread. Null: there is no protocol to move it by.</summary>
     public Func<Endpoint, ControlAnswer>? Move { get; init; }
 
-    /// <summary>What is in the log now would outlive this host when the answer to this is true: both asked on the emulation thread. Null: there is
-    /// no other host.</summary>
-    public Func<Func<bool>>? Lasting { get; init; }
+    /// <summary>Whether the inputs that were put until now would outlive this host: true as soon as they would, false when the run ends before.
+    /// Called on the emulation thread. Null: there is no other host.</summary>
+    public Func<Task<bool>>? Lasting { get; init; }
 
     /// <summary>With which the guest waits for disks that fail; null when it does not.</summary>
     public DiskPatience? Patience { get; init; }
@@ -76,21 +75,18 @@ public sealed record ControlPanel(Machine Machine, InputQueue Inputs, LiveLoop L
     // An operation that was answered must not be lost by a failover: its input is in the log, and the backups have it.
     private ControlAnswer AtLasting(Func<ControlAnswer> action)
     {
-        ControlAnswer answer = At(action);
-        if (answer.Status != 200 || Lasting is not { } lasting) return answer;
-        Func<bool>? lasts = null;
-        long began = Environment.TickCount64;
-        for (long left = LastingMs; left > 0; left = LastingMs - (Environment.TickCount64 - began))
+        Task<bool>? lasts = null;
+        ControlAnswer answer = At(() =>
         {
-            // What was put is taken first; then the log has it.
-            ControlAnswer asked = At(() => Inputs.TryPeek(out _) || !(lasts ??= lasting())() ? NotYet : answer, (int)left);
-            if (asked == answer) return answer;
-            Thread.Sleep(LastingPollMs);
-        }
+            ControlAnswer done = action();
+            if (done.Status == 200) lasts = Lasting?.Invoke();
+            return done;
+        });
+        if (lasts is null || (lasts.Wait(LastingMs) && lasts.Result)) return answer;
         return new ControlAnswer(504, $"{answer.Text}, but {Patience?.Problem ?? $"no backup has acknowledged it within {LastingMs / 1000} s"}: a failover now may lose it");
     }
 
-    private ControlAnswer At(Func<ControlAnswer> action, int atMostMs = AnswerMs)
+    private ControlAnswer At(Func<ControlAnswer> action)
     {
         TaskCompletionSource<ControlAnswer> answer = new(TaskCreationOptions.RunContinuationsAsynchronously);
         Inputs.Post(() =>
@@ -104,7 +100,7 @@ public sealed record ControlPanel(Machine Machine, InputQueue Inputs, LiveLoop L
                 answer.SetResult(new ControlAnswer(e.ExitCode == ExitCode.Usage ? 400 : 500, e.Message));
             }
         });
-        return answer.Task.Wait(atMostMs) ? answer.Task.Result : new ControlAnswer(504, "the emulation thread does not answer");
+        return answer.Task.Wait(AnswerMs) ? answer.Task.Result : new ControlAnswer(504, "the emulation thread does not answer");
     }
 
     private ControlAnswer Save()

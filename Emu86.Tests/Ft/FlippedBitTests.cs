@@ -1,4 +1,5 @@
 // A bit of a backup's memory or registers flips: it is found, written down, told from an engine's fault, and the backup is replaced.
+#if EMU86_TEST_HOOKS
 using System.Globalization;
 
 namespace Emu86.Tests.Ft;
@@ -99,3 +100,4 @@ public sealed class FlippedBitTests : IDisposable
 
     private static string EvidenceOf(string line) => line[(line.IndexOf("evidence in ", StringComparison.Ordinal) + 12)..];
 }
+#endif

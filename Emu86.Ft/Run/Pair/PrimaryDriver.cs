@@ -27,6 +27,7 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
     private readonly BackupReads? _backupReads;
     private readonly World _world;
     private readonly List<Peer> _candidates;
+    private readonly List<(TaskCompletionSource<bool> Lasts, ulong? Lsn)> _operations = [];
     private readonly PrimaryCore _core;
     private readonly LiveLoop _loop;
     private readonly ReadOnlyMemory<byte> _heartbeatKey;
@@ -118,6 +119,7 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
     public int Run()
     {
         _loop.Run();
+        AnswerOperations(ends: true);
         if (_loop.At.Count > 0) _host.Report.Say($"the run ended at count {_machine.Position.Count}, before count {_host.Options.SaveSnapshotAt}: no snapshot was written");
         return _exitCode == ExitCode.Ok && (_snapshotFailed || _loop.At.Count > 0 || _world.HasFailed) ? ExitCode.Failure : _exitCode!.Value;
     }
@@ -127,6 +129,7 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
         _host.Turn();
         _core.Tick(Now);
         MarkReads();
+        if (_operations.Count > 0) AnswerOperations(ends: false);
         // A guest that ended the run without an output (a reset with --no-reboot) is over like one that powered off.
         if (_machine.IsOver) End();
         Pump();
@@ -262,10 +265,25 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
         Pump();
     }
 
-    private Func<bool> Lasting()
+    private Task<bool> Lasting()
     {
-        ulong lsn = _core.Log.NextLsn;
-        return () => _core.Outlives(lsn);
+        TaskCompletionSource<bool> lasts = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        _operations.Add((lasts, null));
+        return lasts.Task;
+    }
+
+    private void AnswerOperations(bool ends)
+    {
+        for (int n = _operations.Count - 1; n >= 0; n--)
+        {
+            (TaskCompletionSource<bool> lasts, ulong? lsn) = _operations[n];
+            // What was put is taken first; then the log has it.
+            if (lsn is null && !_host.Queue.TryPeek(out _)) _operations[n] = (lasts, lsn = _core.Log.NextLsn);
+            bool outlives = lsn is { } end && _core.Outlives(end);
+            if (!outlives && !ends) continue;
+            lasts.SetResult(outlives);
+            _operations.RemoveAt(n);
+        }
     }
 
     private ControlAnswer Move(Endpoint to)
