@@ -1,7 +1,6 @@
 // A stretch of cable that delays frames, lets them overtake each other, or brings some twice: the kernel's own queue for that (netem) may
 // be missing.
 using System.Diagnostics;
-using System.Runtime.InteropServices;
 using Emu86.Ft.Host;
 
 namespace Emu86.Bench.Hosts;
@@ -19,12 +18,10 @@ internal enum Disturbance
 }
 
 /// <summary>Between two interfaces of a namespace, until disposed of.</summary>
-internal sealed unsafe partial class FrameRelay : IDisposable
+internal sealed class FrameRelay : IDisposable
 {
     /// <summary>A header, and what a kernel hands over in one piece for a card that would cut it.</summary>
     private const int FrameBytes = 10 + 14 + 65_536;
-
-    private const short PollIn = 1;
 
     private readonly PacketSocket[] _sockets;
     private readonly Disturbance _kind;
@@ -59,11 +56,9 @@ internal sealed unsafe partial class FrameRelay : IDisposable
     {
         HostThread.Hasten();
         byte[] frame = new byte[FrameBytes];
-        PollRequest* requests = stackalloc PollRequest[2];
         while (!_ends)
         {
-            for (int n = 0; n < 2; n++) requests[n] = new PollRequest { File = _sockets[n].Handle, Events = PollIn };
-            _ = Poll(requests, 2, _waiting.TryPeek(out _, out (long Due, long Order) next) ? (int)long.Clamp(Milliseconds(next.Due - Stopwatch.GetTimestamp()), 0, 20) : 20);
+            _ = HostPoll.WaitToRead([_sockets[0].Handle, _sockets[1].Handle], _waiting.TryPeek(out _, out (long Due, long Order) next) ? (int)long.Clamp(Milliseconds(next.Due - Stopwatch.GetTimestamp()), 0, 20) : 20);
             for (int n = 0; n < 2; n++)
             {
                 for (bool isAny = true; isAny;)
@@ -107,14 +102,4 @@ internal sealed unsafe partial class FrameRelay : IDisposable
     private static long Ticks(double milliseconds) => (long)(milliseconds / 1000 * Stopwatch.Frequency);
 
     private static long Milliseconds(long ticks) => ticks * 1000 / Stopwatch.Frequency;
-
-    [StructLayout(LayoutKind.Sequential)]
-    private struct PollRequest
-    {
-        public int File;
-        public short Events, Got;
-    }
-
-    [LibraryImport("libc", EntryPoint = "poll", SetLastError = true)]
-    private static partial int Poll(PollRequest* requests, nuint count, int milliseconds);
 }

@@ -26,7 +26,7 @@ internal static class CostsSoak
 
     public static int Run(SoakOptions options)
     {
-        if (!File.Exists(Path.Combine(options.GuestDirectory, "..", "..", "workloads", "out", "initrd.gz"))) throw new SoakException("run guests/workloads/build.sh first");
+        options.NeedWorkloads();
         bool pinned = Cores.PinThisProcess();
         var costs = Jobs.ToDictionary(j => j, _ => All.ToDictionary(p => p, _ => new List<Cost>()));
         for (int round = 0; round < options.Rounds; round++)
@@ -64,8 +64,7 @@ internal static class CostsSoak
         pair.StartBackup(kind.Options);
         Side live = pair.StartPrimary(kind.Options);
         live.WaitFor("protected by", ToProtect);
-        shell.WaitFor("emu86-guest: ready", TimeSpan.FromSeconds(400));
-        shell.WaitFor("emu86:/# ", TimeSpan.FromSeconds(60));
+        shell.WaitUntilReady();
         for (int n = 0; n < WarmUps; n++)
         {
             foreach (GuestJob job in Jobs) job.Run(shell, pair.ExtraPort);

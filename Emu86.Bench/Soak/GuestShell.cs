@@ -52,6 +52,13 @@ internal sealed class GuestShell : IDisposable
         }
     }
 
+    /// <summary>Linux has started its services, and the shell waits for a command.</summary>
+    public void WaitUntilReady()
+    {
+        WaitFor("emu86-guest: ready", TimeSpan.FromSeconds(400));
+        WaitFor("emu86:/# ", TimeSpan.FromSeconds(60));
+    }
+
     /// <summary>What stands on the console up to the next end of line.</summary>
     public string RestOfLine(TimeSpan atMost)
     {

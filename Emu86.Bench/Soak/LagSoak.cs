@@ -9,7 +9,7 @@ internal static class LagSoak
     private const int HaltMs = 5, WarmUps = 8;
     private const double MaxLagMs = 1000, BusyMin = 0.9, FullAgain = 0.9;
 
-    private static readonly TimeSpan Boot = TimeSpan.FromSeconds(400), Soon = TimeSpan.FromSeconds(60), SampleEvery = TimeSpan.FromMilliseconds(50);
+    private static readonly TimeSpan Soon = TimeSpan.FromSeconds(60), SampleEvery = TimeSpan.FromMilliseconds(50);
 
     /// <summary>What was seen over a time: guest MIPS of the live side, the backup's processor time and what it had, and the lags.</summary>
     private readonly record struct Seen(double Seconds, double Mips, double BackupBusy, double BackupHad, double[] LagsMs, bool Protected);
@@ -21,8 +21,7 @@ internal static class LagSoak
         using var pair = new SoakPair(options) { SerialPort = shell.Port, LiveCore = pinned ? Cores.Live : null };
         Side backup = pair.StartBackup(), primary = pair.StartPrimary();
         primary.WaitFor("protected by", TimeSpan.FromSeconds(180));
-        shell.WaitFor("emu86-guest: ready", Boot);
-        shell.WaitFor("emu86:/# ", Soon);
+        shell.WaitUntilReady();
         for (int n = 0; n < WarmUps; n++) shell.Run("/bench/sieve >/dev/null", Soon);
         shell.Run("{ while :; do /bench/sieve; done >/dev/null 2>&1 & }", Soon);
         Thread.Sleep(2000);

@@ -47,11 +47,7 @@ internal sealed class MeasuredMachines : IDisposable
         _live = _pair.StartPrimary();
         _live.WaitFor("protected by", ToProtect);
         _pair.StartIndependent(_otherShell.Port, _otherPort);
-        foreach (GuestShell shell in new[] { _shell, _otherShell })
-        {
-            shell.WaitFor("emu86-guest: ready", TimeSpan.FromSeconds(400));
-            shell.WaitFor("emu86:/# ", TimeSpan.FromSeconds(60));
-        }
+        foreach (GuestShell shell in new[] { _shell, _otherShell }) shell.WaitUntilReady();
         // The compiler's work is done before anything is measured.
         foreach (GuestJob job in jobs) job.Run(_shell, _pair.ExtraPort);
     }

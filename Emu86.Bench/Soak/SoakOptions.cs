@@ -26,6 +26,15 @@ internal sealed record SoakOptions(int Rounds, int Seed, SoakGuest Guest, TimeSp
     /// <summary>One disk for all hosts, which an NBD server serves, instead of a copy on each.</summary>
     public bool SharesDisk { get; init; }
 
+    /// <summary>The initrd with the programs that the measured jobs name (guests/workloads).</summary>
+    public string WorkloadsInitrd => Path.Combine(GuestDirectory, "..", "..", "workloads", "out", "initrd.gz");
+
+    /// <exception cref="SoakException">It has not been built.</exception>
+    public void NeedWorkloads()
+    {
+        if (!File.Exists(WorkloadsInitrd)) throw new SoakException("run guests/workloads/build.sh first");
+    }
+
     public const string Usage = """
         Emu86.Bench failover|freeze|bandwidth|tables|costs|lag|clock|clone|stale-disk|failover-hosts|latency-hosts|busy-hosts|chaos [--rounds N] [--cuts N] [--disks replicated|shared] [--seed S] [--guest linux|embedded] [--seconds T] [--linux DIR] [--emu86 FILE] [--verbose]
         """;

@@ -103,7 +103,7 @@ internal sealed class SoakPair : IDisposable
         Directory.Delete(_state, recursive: true);
     }
 
-    private string Initrd => HasWorkloads ? Path.Combine(_options.GuestDirectory, "..", "..", "workloads", "out", "initrd.gz") : Path.Combine(_options.GuestDirectory, "initrd.gz");
+    private string Initrd => HasWorkloads ? _options.WorkloadsInitrd : Path.Combine(_options.GuestDirectory, "initrd.gz");
 
     private string[] Disk(string whose)
     {

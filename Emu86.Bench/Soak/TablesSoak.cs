@@ -17,7 +17,7 @@ internal static class TablesSoak
 
     public static int Run(SoakOptions options)
     {
-        if (!File.Exists(Path.Combine(options.GuestDirectory, "..", "..", "workloads", "out", "initrd.gz"))) throw new SoakException("run guests/workloads/build.sh first");
+        options.NeedWorkloads();
         bool pinned = Cores.PinThisProcess();
         var costs = Jobs.ToDictionary(j => j, _ => Enum.GetValues<Setting>().ToDictionary(s => s, _ => new List<Cost>()));
         using var bench = new MeasuredMachines(options, pinned, Jobs, hasWorkloads: true);

@@ -20,7 +20,7 @@ internal sealed unsafe class MemoryHash(PhysicalMemory memory, Mmu mmu)
     private bool _complete;
     private bool _awaitsPages;
     private int _scrubAt;
-    private (uint Page, ulong Was) _damaged;
+    private (uint Page, ulong Was)? _damaged;
 
     /// <summary>Clean pages that are checked at each hash.</summary>
     public int ScrubPages { get; set; } = 128;
@@ -98,7 +98,7 @@ internal sealed unsafe class MemoryHash(PhysicalMemory memory, Mmu mmu)
     /// <returns>That bit; null when it is not one bit, or no such page.</returns>
     public FlippedBit? Mend(uint page)
     {
-        ulong was = _damaged.Page == page && _damaged.Was != 0 ? _damaged.Was : _pages[page];
+        ulong was = _damaged is { } found && found.Page == page ? found.Was : _pages[page];
         Span<byte> content = memory.RamPage(page);
         for (int n = 0; n < 8 * content.Length; n++)
         {

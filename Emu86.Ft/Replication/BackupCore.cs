@@ -98,6 +98,9 @@ public sealed class BackupCore
 
     public ulong ExecutedLsn => _replay.ExecutedLsn;
 
+    /// <summary>Number of the last output that was produced, in the guest's life.</summary>
+    public ulong OutputOrdinal => _replay.OutputOrdinal;
+
     public int OutputsKept => _replay.Kept.Count;
 
     /// <summary>The key that authenticates this session's heartbeats; null without a session.</summary>

@@ -410,7 +410,7 @@ public sealed class PrimaryCore
 
     /// <summary>Whether what stands in the log before this number would outlive this side: by the output rule, as for an output that was produced
     /// then, or because it was handed over with the guest. So it is without a backup, too: there is nothing to outlive in.</summary>
-    public bool Outlives(ulong lsn) => MayLeave(new WaitingOutput(default!, 0, lsn)) || (Stage == PrimaryPhase.Ended && _handedOver);
+    public bool Outlives(ulong lsn) => MayLeave(new WaitingOutput(default!, 0, lsn)) || _handedOver;
 
     private bool MayLeave(in WaitingOutput output)
     {

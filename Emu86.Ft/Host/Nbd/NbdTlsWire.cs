@@ -6,10 +6,9 @@ namespace Emu86.Ft.Host.Nbd;
 /// <param name="channel">Encrypted; owned from now on.</param>
 public sealed class NbdTlsWire(Channel channel) : INbdWire
 {
-    private int _withinMs;
-    private long _deadlineMs;
+    private NbdDeadline _deadline;
 
-    public void Within(int milliseconds) => (_withinMs, _deadlineMs) = (milliseconds, Environment.TickCount64 + milliseconds);
+    public void Within(int milliseconds) => _deadline = NbdDeadline.In(milliseconds);
 
     public void Send(ReadOnlySpan<byte> bytes)
     {
@@ -47,11 +46,9 @@ public sealed class NbdTlsWire(Channel channel) : INbdWire
 
     private int Left(string failed)
     {
-        long left = _deadlineMs - Environment.TickCount64;
-        return left > 0 ? (int)left : throw Late(failed);
+        long left = _deadline.LeftMs;
+        return left > 0 ? (int)left : throw _deadline.Late(failed);
     }
 
-    private NbdException Broken(IOException e, string failed) => Environment.TickCount64 >= _deadlineMs ? Late(failed) : new NbdException($"the connection broke: {e.Message}");
-
-    private NbdException Late(string failed) => new($"the server {failed} within {_withinMs / 1000.0:0.#} s");
+    private NbdException Broken(IOException e, string failed) => _deadline.LeftMs <= 0 ? _deadline.Late(failed) : new NbdException($"the connection broke: {e.Message}");
 }

@@ -22,8 +22,7 @@ public interface INbdWire : IDisposable
 public sealed class NbdSocket : INbdWire
 {
     private readonly Socket _socket;
-    private int _withinMs;
-    private long _deadlineMs;
+    private NbdDeadline _deadline;
 
     private NbdSocket(Socket socket) => _socket = socket;
 
@@ -60,7 +59,7 @@ public sealed class NbdSocket : INbdWire
     /// <param name="host">What the server's certificate must name.</param>
     public NbdTlsWire Encrypt(TlsIdentity identity, string host)
     {
-        int leftMs = (int)long.Max(1, _deadlineMs - Environment.TickCount64);
+        int leftMs = (int)long.Max(1, _deadline.LeftMs);
         try
         {
             _socket.Blocking = true;
@@ -73,7 +72,7 @@ public sealed class NbdSocket : INbdWire
         }
     }
 
-    public void Within(int milliseconds) => (_withinMs, _deadlineMs) = (milliseconds, Environment.TickCount64 + milliseconds);
+    public void Within(int milliseconds) => _deadline = NbdDeadline.In(milliseconds);
 
     public void Send(ReadOnlySpan<byte> bytes)
     {
@@ -103,7 +102,7 @@ public sealed class NbdSocket : INbdWire
 
     private void Await(SelectMode mode, string failed)
     {
-        long leftMs = _deadlineMs - Environment.TickCount64;
+        long leftMs = _deadline.LeftMs;
         try
         {
             if (leftMs > 0 && _socket.Poll((int)(leftMs * 1000), mode)) return;
@@ -112,7 +111,7 @@ public sealed class NbdSocket : INbdWire
         {
             throw Broken(e.SocketErrorCode);
         }
-        throw new NbdException($"the server {failed} within {_withinMs / 1000.0:0.#} s");
+        throw _deadline.Late(failed);
     }
 
     private static NbdException Broken(SocketError error) => new($"the connection broke: {new SocketException((int)error).Message}");

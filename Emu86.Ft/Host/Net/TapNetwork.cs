@@ -12,7 +12,6 @@ public sealed partial class TapNetwork(string name) : IHostNetwork
     private const uint SetInterface = 0x400454ca;  // TUNSETIFF
     private const short Tap = 2, NoPacketInformation = 0x1000;
     private const int NotPermitted = 1, NoEntry = 2, NoDevice = 6, AccessDenied = 13, Busy = 16, NoSuchDevice = 19, Invalid = 22;
-    private const short PollIn = 1;
     private const int PollMs = 200;
     private const int FrameBytesMax = 65_536;
 
@@ -84,8 +83,7 @@ public sealed partial class TapNetwork(string name) : IHostNetwork
         byte[] buffer = new byte[FrameBytesMax];
         while (!_ending)
         {
-            var wait = new PollRequest { File = _file, Events = PollIn };
-            if (Poll(ref wait, 1, PollMs) <= 0) continue;
+            if (!HostPoll.WaitToRead([_file], PollMs)) continue;
             nint count = Read(_file, buffer, buffer.Length);
             if (count > 0) _received?.Invoke(buffer.AsSpan(0, (int)count).ToArray());
             // The interface was deleted: its cable stays dead.
@@ -93,22 +91,11 @@ public sealed partial class TapNetwork(string name) : IHostNetwork
         }
     }
 
-    [StructLayout(LayoutKind.Sequential)]
-    private struct PollRequest
-    {
-        public int File;
-        public short Events;
-        public short Returned;
-    }
-
     [LibraryImport("libc", EntryPoint = "open", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     private static partial int Open(string path, int flags);
 
     [LibraryImport("libc", EntryPoint = "ioctl", SetLastError = true)]
     private static partial int Control(int file, nuint request, Span<byte> argument);
-
-    [LibraryImport("libc", EntryPoint = "poll", SetLastError = true)]
-    private static partial int Poll(ref PollRequest requests, nuint count, int timeoutMs);
 
     [LibraryImport("libc", EntryPoint = "read", SetLastError = true)]
     private static partial nint Read(int file, Span<byte> buffer, nint count);

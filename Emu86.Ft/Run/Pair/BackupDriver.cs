@@ -38,7 +38,6 @@ internal sealed class BackupDriver : ICoreEvents, IDisposable
     private ulong _slice = 10_000;
     private readonly OutageParts _outage = new();
     private ulong _instructions;
-    private ulong _outputOrdinal;
 #if EMU86_TEST_HOOKS
     private readonly TestDamage? _damage;
 #endif
@@ -147,7 +146,6 @@ internal sealed class BackupDriver : ICoreEvents, IDisposable
             _core.Received(Now, link.Id, message);
             if (message is ArmedRecord && _core.Phase == BackupPhase.Armed) PlugIn();
             if (message is FrontierRecord frontier && _core.ReceivedLsn > before) _shared?.DurableThere(frontier.DurableUpTo);
-            if (message is CloneEndMessage end) _outputOrdinal = end.OutputOrdinal;
             if (message is LogRecord record && _core.ReceivedLsn > before) _evidence.Received(record);
         }
         Pump();
@@ -270,7 +268,7 @@ internal sealed class BackupDriver : ICoreEvents, IDisposable
         _outputs.Drain(output =>
         {
             _core.Produced(output);
-            _shared?.Produced(output, ++_outputOrdinal);
+            _shared?.Produced(output, _core.OutputOrdinal);
         });
         if (_snapshot.IsAsked && machine.Position > from && machine.Position < target) TakeSnapshot(machine);
         if (machine.Position == target)
@@ -325,7 +323,7 @@ internal sealed class BackupDriver : ICoreEvents, IDisposable
             case ActionKind.TakeOverWorld:
                 _outage.Executed(Now);
                 // Nothing of the guest may be said before its disk is this side's.
-                _shared?.GoLive(_core.TakeOver.Epoch, WaitsOn);
+                _shared?.GoLive(_core.TakeOver.Epoch, _host.WaitsOn);
                 _world = World.TakeOver(_host.Options, _host.Queue, _host.Report, _cable, _machine!.Config.Mac, _core.TakeOver.Epoch);
                 break;
             case ActionKind.Release when action.Output!.Kind == OutputKind.DiskWrite: _shared!.Adopt(action.Output, action.Number); break;
@@ -467,12 +465,6 @@ internal sealed class BackupDriver : ICoreEvents, IDisposable
             UndurableWrite = state.UndurableWrite,
             OwnDisks = DiskCopies.Names(_host.Options),
         };
-    }
-
-    private bool WaitsOn()
-    {
-        _host.Turn();
-        return !_host.IsStopping;
     }
 
     private void MarkDisks(ulong epoch) => _clone!.MarkLive(epoch);

@@ -141,6 +141,13 @@ internal sealed class PairHost : IDisposable
     /// <summary>The emulation thread is at work.</summary>
     public void Turn() => Volatile.Write(ref _lastTurnUs, HostClock.NowUs);
 
+    /// <summary>The emulation thread waits for something that may take long, and is at work all the same; false: the run is to end.</summary>
+    public bool WaitsOn()
+    {
+        Turn();
+        return !IsStopping;
+    }
+
     public static ulong RandomNumber() => BitConverter.ToUInt64(RandomNumberGenerator.GetBytes(8)) >> 16;
 
     public static byte[] RandomKey() => RandomNumberGenerator.GetBytes(HeartbeatDatagram.KeyBytes);

@@ -23,7 +23,7 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
     private readonly SnapshotDisk?[] _disks;
     private readonly GatedOutputs _outputs;
     private readonly SharedDisks? _shared;
-    private readonly KeptOutputs _kept;
+    private readonly KeptOutputs? _kept;
     private readonly BackupReads? _backupReads;
     private readonly World _world;
     private readonly List<Peer> _candidates;
@@ -60,10 +60,10 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
     public PrimaryDriver(PairHost host, Machine machine, SnapshotDisk?[] disks, GatedOutputs outputs, World world, PrimaryStart start, StatusBoard status, Action<ulong> epochWon, SharedDisks? shared = null)
     {
         _shared = shared;
-        _kept = new KeptOutputs(host.Protocol.OutputBytesMax);
-        _backupReads = shared is not null && host.Options.BackupReads ? new BackupReads(shared.Release) : null;
         if (shared is not null)
         {
+            _kept = new KeptOutputs(host.Protocol.OutputBytesMax);
+            _backupReads = host.Options.BackupReads ? new BackupReads(shared.Release) : null;
             shared.Durable = ordinal => host.Queue.Post(() => Durable(ordinal));
             shared.Reading = (() => EachHeartbeat(h => h.Excuse(SharedReadUs)), () => EachHeartbeat(h => h.Excused()));
         }
@@ -106,7 +106,7 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
 
     public TimeSpan TurnEvery => _host.TurnEvery;
 
-    public bool MayRun => _isLive && !_isPaused && !_kept.IsFull && _exitCode is null;
+    public bool MayRun => _isLive && !_isPaused && _kept is not { IsFull: true } && _exitCode is null;
 
     public int Speed { get; private set; } = LagController.FullSpeed;
 
@@ -133,7 +133,7 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
         // A guest that ended the run without an output (a reset with --no-reboot) is over like one that powered off.
         if (_machine.IsOver) End();
         Pump();
-        if (_kept.IsFull && _shared!.Problem is { } problem) _host.Report.SayOnce($"{problem}; the guest stands still until then: too much of what it has written waits");
+        if (_kept is { IsFull: true } && _shared!.Problem is { } problem) _host.Report.SayOnce($"{problem}; the guest stands still until then: too much of what it has written waits");
         if (_clone is { } clone)
         {
             Freeze(clone);
@@ -186,7 +186,7 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
         _outputs.Drain(output =>
         {
             _core.Produced(output);
-            if (_shared is not null) _kept.Produced(output, _core.OutputOrdinal);
+            _kept?.Produced(output, _core.OutputOrdinal);
             Status.Delays.Made();
         });
         _core.Ran(Now, at, idle, mayHash: !_machine.WaitsForDisk);
@@ -372,7 +372,7 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
             case ActionKind.ProbeOwner: _host.ProbeOwner(action.Text!); break;
             case ActionKind.Live:
                 // Nothing of the guest may be said before its disk is this side's.
-                if (!_isLive) _shared?.Start(action.Number, WaitsOn);
+                if (!_isLive) _shared?.Start(action.Number, _host.WaitsOn);
                 _epochWon(action.Number);
                 _world.Announce(_host.Options.Name, _machine.Config.Mac, action.Number);
                 if (!_isLive) _host.Report.Say($"role primary epoch {action.Number}");
@@ -388,7 +388,7 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
             case ActionKind.AbortClone: EndClone(); break;
             case ActionKind.Release:
                 Status.Delays.Left();
-                _kept.Released(action.Number);
+                _kept?.Released(action.Number);
                 if (action.Output!.Kind != OutputKind.DiskWrite) _world.Outputs.Emit(action.Output);
                 else if (_backupReads is not null) _backupReads.Release(action.Output, action.Number);
                 else _shared!.Release(action.Output, action.Number);
@@ -400,12 +400,6 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
                 if (!_host.Carry(action)) throw new InvalidOperationException($"a primary cannot {action.Kind}");
                 break;
         }
-    }
-
-    private bool WaitsOn()
-    {
-        _host.Turn();
-        return !_host.IsStopping;
     }
 
     private void EachHeartbeat(Action<Heartbeats> act)
@@ -469,7 +463,7 @@ internal sealed class PrimaryDriver : IRunLog, IRunGovernor, ICoreEvents
     private void Durable(ulong ordinal)
     {
         _core.DiskWritesDurable(ordinal);
-        _kept.Durable(ordinal);
+        _kept?.Durable(ordinal);
         Pump();
     }
 

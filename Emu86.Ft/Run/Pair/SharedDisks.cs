@@ -236,12 +236,9 @@ internal sealed class SharedDisks : IDisposable
     }
 
     // A server's answers wait for no longer than a backup may do nothing.
-    private IBlockStore OpenToRead(DiskOption disk)
-    {
-        if (!_options.BackupReads) return DiskImage.Open(disk, readOnly: true);
-        if (disk.Nbd is { } nbd) return NbdDisk.Open(nbd, readOnly: true, new NbdTimes(ConnectMs: 500, HandshakeMs: 1000, RequestMs: 1000, PatienceMs: 500));
-        return DiskImage.Open(disk, readOnly: true);
-    }
+    private IBlockStore OpenToRead(DiskOption disk) => _options.BackupReads && disk.Nbd is { } nbd
+        ? NbdDisk.Open(nbd, readOnly: true, new NbdTimes(ConnectMs: 500, HandshakeMs: 1000, RequestMs: 1000, PatienceMs: 500))
+        : DiskImage.Open(disk, readOnly: true);
 
     // A server has no lock, and --fence-command is there then (CommandLine).
     private void LookAtLocks(int drive, DiskOption disk)
